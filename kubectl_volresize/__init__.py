@@ -1,0 +1,1 @@
+"""kubectl volresize: makes the claims of a running StatefulSet smaller, one replica at a time."""

@@ -1,0 +1,101 @@
+"""From a kubeconfig or a pod's service account to a requests.Session. The only place that imports `kubernetes`, and only inside a function: its import
+costs 0.3-0.5 s, which `--help` and completion must not pay."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from ..errors import UsageError, VolresizeError
+from ..version import VERSION
+from .client import Client
+
+
+class NoCluster(VolresizeError):
+    """no cluster to talk to: {message}"""
+
+    hint = "set KUBECONFIG, or name one with --kubeconfig and --context"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A client and the namespace that its context names."""
+
+    client: Client
+    namespace: str
+
+
+class _ConfigurationAuth(AuthBase):
+    """Header of the loaded configuration, asked anew for each request: bearer tokens expire and are re-read by the configuration's refresh hook."""
+
+    def __init__(self, configuration: Any) -> None:
+        self._configuration = configuration
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        for setting in self._configuration.auth_settings().values():
+            if setting["in"] == "header" and setting["value"]:
+                request.headers[setting["key"]] = setting["value"]
+        return request
+
+
+class _TlsNameAdapter(HTTPAdapter):
+    """Verifies the server's certificate against the kubeconfig's tls-server-name and not against the host of the URL."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs, server_hostname=self._name, assert_hostname=self._name)  # type: ignore[no-untyped-call]
+
+
+def _session(configuration: Any) -> requests.Session:
+    session = requests.Session()
+    # REQUESTS_CA_BUNDLE and proxies of the environment would silently override the kubeconfig's own CA (seen: CERTIFICATE_VERIFY_FAILED).
+    session.trust_env = False
+    session.verify = (configuration.ssl_ca_cert or True) if configuration.verify_ssl else False
+    if configuration.cert_file:
+        session.cert = (configuration.cert_file, configuration.key_file)
+    if configuration.proxy:
+        session.proxies = {"http": configuration.proxy, "https": configuration.proxy}
+    if getattr(configuration, "tls_server_name", None):
+        session.mount("https://", _TlsNameAdapter(configuration.tls_server_name))
+    session.auth = _ConfigurationAuth(configuration)
+    session.headers["User-Agent"] = f"kubectl-volresize/v{VERSION}"
+    return session
+
+
+def from_kubeconfig(kubeconfig: str | None = None, context: str | None = None) -> Connection:
+    """As kubectl: --kubeconfig, else KUBECONFIG (also a list), else ~/.kube/config; the context's namespace, else `default`. Raises NoCluster, UsageError."""
+    from kubernetes import config
+    from kubernetes.client import Configuration
+
+    configuration = Configuration()
+    try:
+        contexts, active = config.list_kube_config_contexts(config_file=kubeconfig)
+        if context is not None:
+            named = [entry for entry in contexts if entry["name"] == context]
+            if not named:
+                raise UsageError(f"context {context!r} does not exist in the kubeconfig; it has: {', '.join(entry['name'] for entry in contexts)}")
+            active = named[0]
+        config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=configuration)
+    except (config.ConfigException, OSError, TypeError) as error:
+        raise NoCluster(str(error)) from error
+    namespace = active["context"].get("namespace") or "default"
+    return Connection(Client(_session(configuration), configuration.host), namespace)
+
+
+def in_cluster() -> Client:
+    """With the service account of this pod; the token is re-read from disk when it is a minute old. Raises NoCluster outside a pod."""
+    from kubernetes import config
+    from kubernetes.client import Configuration
+
+    configuration = Configuration()
+    try:
+        config.load_incluster_config(client_configuration=configuration)
+    except config.ConfigException as error:
+        raise NoCluster(str(error)) from error
+    return Client(_session(configuration), configuration.host)

@@ -1,0 +1,38 @@
+"""Kubernetes quantities as exact integers of bytes. Source: k8s.io/apimachinery/pkg/api/resource/quantity.go."""
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from ..errors import BadQuantity
+
+_SUFFIXES: dict[str, Fraction] = {
+    "n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000), "": Fraction(1),
+    "k": Fraction(10**3), "M": Fraction(10**6), "G": Fraction(10**9), "T": Fraction(10**12), "P": Fraction(10**15), "E": Fraction(10**18),
+    "Ki": Fraction(2**10), "Mi": Fraction(2**20), "Gi": Fraction(2**30), "Ti": Fraction(2**40), "Pi": Fraction(2**50), "Ei": Fraction(2**60),
+}
+_QUANTITY = re.compile(r"^([+-]?)(\d+(?:\.\d*)?|\.\d+)(?:[eE]([+-]?\d{1,3})|([numkMGTPE]|[KMGTPE]i)?)$")
+
+
+def parse_bytes(text: str | int | float) -> int:
+    """Bytes of a quantity such as 500Mi, 1.5Gi, 2e9; rounded up, as the API server does. Raises BadQuantity."""
+    found = _QUANTITY.match(str(text).strip())
+    if not found:
+        raise BadQuantity(text=text)
+    sign, digits, exponent, suffix = found.groups()
+    value = Fraction(digits + "0" if digits.endswith(".") else digits)
+    value *= Fraction(10) ** int(exponent) if exponent else _SUFFIXES[suffix or ""]
+    if sign == "-":
+        value = -value
+    return -((-value.numerator) // value.denominator)
+
+
+def human(size: int) -> str:
+    """Bytes for people: 469.3Mi, 1.5Gi, 12B; the largest binary unit below the value, at most one decimal."""
+    value = float(size)
+    for unit in ("B", "Ki", "Mi", "Gi", "Ti", "Pi"):
+        if abs(value) < 1024 or unit == "Pi":
+            text = f"{value:.1f}".removesuffix(".0")
+            return f"{text}{unit}"
+        value /= 1024
+    raise AssertionError("unreachable")

@@ -1,4 +1,4 @@
-"""From a kubeconfig or a pod's service account to a requests.Session. The only place that imports `kubernetes`, and only inside a function: its import
+"""From a kubeconfig or a pod's service account to a requests.Session. The only place that imports `kubernetes`, and only inside a function: that
 costs 0.3-0.5 s, which `--help` and completion must not pay."""
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class _TlsNameAdapter(HTTPAdapter):
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs, server_hostname=self._name, assert_hostname=self._name)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*args, **kwargs, server_hostname=self._name, assert_hostname=self._name)
 
 
 def _session(configuration: Any) -> requests.Session:
@@ -69,7 +69,10 @@ def _session(configuration: Any) -> requests.Session:
 
 
 def from_kubeconfig(kubeconfig: str | None = None, context: str | None = None) -> Connection:
-    """As kubectl: --kubeconfig, else KUBECONFIG (also a list), else ~/.kube/config; the context's namespace, else `default`. Raises NoCluster, UsageError."""
+    """As kubectl: --kubeconfig, else KUBECONFIG (also a list), else ~/.kube/config; the context's namespace, else `default`.
+
+    Raises NoCluster, UsageError.
+    """
     from kubernetes import config
     from kubernetes.client import Configuration
 

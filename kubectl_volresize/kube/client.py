@@ -15,6 +15,7 @@ import requests
 from ..errors import AlreadyExists, ApiError, Conflict, Forbidden, Gone, NotFound, TooManyRequests, Unprocessable, Unreachable
 
 Object = dict[str, Any]
+Objects = list[Object]
 _TIMEOUT = (10, 60)  # seconds to connect, seconds without a byte
 _TRIES = 6
 _PAGE = 500
@@ -55,11 +56,11 @@ class Client:
         except NotFound:
             return None
 
-    def list(self, path: str, label_selector: str = "", **params: Any) -> list[Object]:
+    def list(self, path: str, label_selector: str = "", **params: Any) -> Objects:
         """All items, page by page. Each item gets the kind and apiVersion that a list leaves out."""
         if label_selector:
             params["labelSelector"] = label_selector
-        items: list[Object] = []
+        items: Objects = []
         page = self._read("list", path, {**params, "limit": _PAGE})
         while True:
             kind, version = page.get("kind", "").removesuffix("List"), page.get("apiVersion", "")
@@ -89,7 +90,7 @@ class Client:
         """PUT; guarded by body.metadata.resourceVersion when it has one. Raises Conflict."""
         return self._call("replace", "PUT", path, params=_dry(dry_run), body=body)
 
-    def json_patch(self, path: str, ops: list[Object], dry_run: bool = False) -> Object:
+    def json_patch(self, path: str, ops: Objects, dry_run: bool = False) -> Object:
         """RFC 6902; a failing `test` raises Unprocessable."""
         return self._call("patch", "PATCH", path, params=_dry(dry_run), body=ops, content_type="application/json-patch+json")
 

@@ -1,6 +1,8 @@
 """URL paths of the API objects that we touch. Source: https://kubernetes.io/docs/reference/using-api/api-concepts/ (resource URIs)."""
 from __future__ import annotations
 
+from typing import Any
+
 from ..model import labels
 
 
@@ -111,7 +113,7 @@ _CLUSTER_BY_KIND = {
 }
 
 
-def of_object(obj: dict) -> str:
+def of_object(obj: dict[str, Any]) -> str:
     """The path of an object by its kind, namespace and name. Raises KeyError for a kind that we never write."""
     name = obj["metadata"]["name"]
     if obj["kind"] in _CLUSTER_BY_KIND:

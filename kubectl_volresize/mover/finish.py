@@ -1,0 +1,173 @@
+"""Metadata of one entry: owner, extended attributes (ACLs and capabilities among them), mode with special bits, times; compared first, and set
+only where different, so that a second pass changes nothing. What the destination refuses is returned, not raised: the report names it."""
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from . import scan
+from .failures import NO_SPACE_ERRORS, NoSpace
+from .scan import Stat
+
+_SECOND = 10**9
+_ROOM = 64
+REFUSALS = (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINVAL, errno.E2BIG, errno.ERANGE, errno.ENODATA, errno.EROFS, errno.EOVERFLOW)
+
+
+class NotKept(NamedTuple):
+    """Something that the destination cannot hold or may not be given: what kind, on which path, and the kernel's word for it."""
+
+    kind: str
+    path: str
+    reason: str
+
+
+class Target(Protocol):
+    """An entry of the destination, open or by its name in an open directory."""
+
+    def status(self) -> Stat: ...
+    def xattr_target(self) -> int | str: ...
+    def own(self, uid: int, gid: int) -> None: ...
+    def allow(self, mode: int) -> None: ...
+    def touch(self, atime: int, mtime: int) -> None: ...
+    def free_blocks(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Opened:
+    descriptor: int
+
+    def status(self) -> Stat:
+        return scan.of(os.fstat(self.descriptor))
+
+    def xattr_target(self) -> int | str:
+        return self.descriptor
+
+    def own(self, uid: int, gid: int) -> None:
+        os.fchown(self.descriptor, uid, gid)
+
+    def allow(self, mode: int) -> None:
+        os.fchmod(self.descriptor, mode)
+
+    def touch(self, atime: int, mtime: int) -> None:
+        os.utime(self.descriptor, ns=(atime, mtime))
+
+    def free_blocks(self) -> int:
+        return os.fstatvfs(self.descriptor).f_bavail
+
+
+@dataclass(frozen=True)
+class Named:
+    directory: int
+    name: str
+
+    def status(self) -> Stat:
+        return scan.of(os.stat(self.name, dir_fd=self.directory, follow_symlinks=False))
+
+    def xattr_target(self) -> int | str:
+        return scan.by_name(self.directory, self.name)
+
+    def own(self, uid: int, gid: int) -> None:
+        os.chown(self.name, uid, gid, dir_fd=self.directory, follow_symlinks=False)
+
+    def allow(self, mode: int) -> None:
+        # chmod has no way to say "not through a link" (Linux < 6.6): an O_PATH descriptor of the entry itself says it.
+        entry = os.open(self.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.directory)
+        try:
+            os.chmod(f"/proc/self/fd/{entry}", mode)
+        finally:
+            os.close(entry)
+
+    def touch(self, atime: int, mtime: int) -> None:
+        os.utime(self.name, ns=(atime, mtime), dir_fd=self.directory, follow_symlinks=False)
+
+    def free_blocks(self) -> int:
+        return os.fstatvfs(self.directory).f_bavail
+
+
+def apply(target: Target, path: str, want: Stat, xattrs: dict[str, bytes]) -> list[NotKept]:
+    """Make owner, xattrs, mode and times of the target those of the original. Raises NoSpace, OSError.
+
+    The order matters: chown clears special bits and security.capability, an ACL sets the group's bits of the mode, everything moves mtime.
+    """
+    lost: list[NotKept] = []
+    have = target.status()
+    if (have.uid, have.gid) != (want.uid, want.gid):
+        try:
+            target.own(want.uid, want.gid)
+        except OSError as error:
+            lost.append(_refused(error, "owner", path))
+    lost += _apply_xattrs(target, path, xattrs)
+    if not stat.S_ISLNK(want.mode):
+        have = target.status()
+        if stat.S_IMODE(have.mode) != stat.S_IMODE(want.mode):
+            try:
+                target.allow(stat.S_IMODE(want.mode))
+            except OSError as error:
+                lost.append(_refused(error, "mode", path))
+    if have.mtime != want.mtime:
+        try:
+            target.touch(want.atime, want.mtime)
+        except OSError as error:
+            lost.append(_refused(error, "mtime", path))
+    return lost
+
+
+def _apply_xattrs(target: Target, path: str, want: dict[str, bytes]) -> list[NotKept]:
+    where = target.xattr_target()
+    follow = isinstance(where, int)
+    have = scan.xattrs_of(where)
+    lost = []
+    for name in have.keys() - want.keys():
+        try:
+            os.removexattr(where, name, follow_symlinks=follow)
+        except OSError as error:
+            lost.append(_refused(error, f"removal of xattr {name}", path))
+    for name, value in want.items():
+        if have.get(name) == value:
+            continue
+        try:
+            os.setxattr(where, name, value, follow_symlinks=follow)
+        except OSError as error:
+            if error.errno in NO_SPACE_ERRORS and target.free_blocks() < _ROOM:
+                raise NoSpace(f"no space left for the extended attribute {name} of {path}") from error
+            # ext4 says ENOSPC also for a value that can never fit beside the others.
+            lost.append(NotKept(f"xattr {name}", path, error.strerror or str(error)) if error.errno in NO_SPACE_ERRORS
+                        else _refused(error, f"xattr {name}", path))
+    return lost
+
+
+def _refused(error: OSError, kind: str, path: str) -> NotKept:
+    if error.errno in REFUSALS:
+        return NotKept(kind, path, error.strerror or str(error))
+    raise error
+
+
+def difference(source: Stat, dest: Stat) -> str:
+    """The first thing in which two entries differ, content and xattrs aside; empty when nothing does."""
+    if source.kind != dest.kind:
+        return "type"
+    if not source.is_directory and not source.is_file and source.rdev != dest.rdev:
+        return "device number"
+    if source.is_file and source.size != dest.size:
+        return "size"
+    if (source.uid, source.gid) != (dest.uid, dest.gid):
+        return "owner"
+    if stat.S_IMODE(source.mode) != stat.S_IMODE(dest.mode):
+        return "mode"
+    if source.mtime != dest.mtime:
+        return "mtime"
+    return ""
+
+
+def is_coarse(source: Stat, dest: Stat) -> bool:
+    """The destination keeps whole seconds only, or not this far from 1970: ext4 with inodes of 128 bytes, for one."""
+    return dest.mtime == source.mtime // _SECOND * _SECOND or abs(source.mtime // _SECOND) >= 2**31
+
+
+def xattr_difference(source: dict[str, bytes], dest: dict[str, bytes]) -> str:
+    """The first extended attribute that is missing, surplus or different; empty when none is."""
+    return next((f"xattr {name}" for name in sorted(source.keys() | dest.keys()) if source.get(name) != dest.get(name)), "")

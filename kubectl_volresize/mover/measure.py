@@ -1,0 +1,47 @@
+"""Counts a tree without reading content: for the runner, which asks before it makes a claim, and for the mover's own check before its first byte. The
+arithmetic is plan/fit.py's."""
+from __future__ import annotations
+
+import os
+from typing import Callable
+
+from ..plan.fit import FsGeometry, TreeCounts, Verdict, fits, project_usage
+from . import scan, workers
+from .failures import BadUsage, NoSpace
+from .scan import Tree
+
+
+def open_root(path: str, what: str) -> int:
+    """A descriptor of a top directory. Raises BadUsage."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise BadUsage(f"{what} {path}: {error.strerror}") from error
+
+
+def counts(root: int, tree: Tree, tick: Callable[[], None]) -> TreeCounts:
+    """The counts of a scanned tree, attributes that need a block included."""
+    blocks = sum(workers.run(list(scan.batches(tree)), lambda paths: scan.count_xattr_blocks(root, paths), tick))
+    return scan.count(tree, blocks)
+
+
+def offered(dest: int, tree: Tree) -> FsGeometry:
+    """What the destination offers to a copy that replaces the entries already in it (`tree`)."""
+    status = os.fstatvfs(dest)
+    present, inodes = 0, 0
+    seen: set[int] = set()
+    for entries in tree.directories.values():
+        for entry in entries.values():
+            if entry.ino not in seen:
+                seen.add(entry.ino)
+                present += entry.blocks * 512
+                inodes += 1
+    return FsGeometry(status.f_bavail * status.f_frsize + present, status.f_favail + inodes if status.f_files else 0, status.f_bsize)
+
+
+def demand_room(needed: TreeCounts, geometry: FsGeometry, head_room_percent: int) -> Verdict:
+    """Raises NoSpace with the numbers when the tree does not fit."""
+    verdict = fits(project_usage(needed, geometry), geometry, head_room_percent)
+    if not verdict.fits:
+        raise NoSpace(f"the data does not fit the destination: {verdict.sentence}")
+    return verdict

@@ -1,0 +1,159 @@
+"""Does a tree fit a file system: pure arithmetic on counts. Shared by the runner, which asks before a claim is made, and by the mover, which asks
+before its first byte; neither the counting (mover/measure.py) nor statvfs belongs here."""
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Mapping
+
+from ..model.quantity import human
+
+BLOCK = 4096
+_GROUP_DESCRIPTOR = 64
+_INODE = 256
+_RESERVED_INODES = 11
+# Blocks of a new journal by blocks of the file system: e2fsprogs lib/ext2fs/mkjournal.c, ext2fs_default_journal_size.
+_JOURNALS = ((2048, 0), (32768, 1024), (256 * 1024, 4096), (512 * 1024, 8192), (4096 * 1024, 16384), (8192 * 1024, 32768),
+             (16384 * 1024, 65536), (32768 * 1024, 131072))
+_LARGEST_JOURNAL = 262144
+
+
+@dataclass(frozen=True)
+class TreeCounts:
+    """What a tree holds. `bytes`: as applications see it, each inode once; `allocated`: as it will be written, each inode once, holes as nothing,
+    rounded up to 4 KiB; `directory_bytes`: directories as a fresh ext4 packs them; `hard_links`: names beyond the first of an inode;
+    `inodes`: all that the copy needs; `xattr_blocks`: inodes whose attributes do not fit into the inode."""
+
+    files: int = 0
+    directories: int = 0
+    symlinks: int = 0
+    others: int = 0
+    hard_links: int = 0
+    bytes: int = 0
+    allocated: int = 0
+    directory_bytes: int = 0
+    inodes: int = 0
+    xattr_blocks: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """The JSON form in the events `measured`, `verified` and `failed`."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(raw: Mapping[str, Any]) -> TreeCounts:
+        """Back from JSON; unknown keys of a newer mover are ignored."""
+        return TreeCounts(**{field.name: int(raw.get(field.name, 0)) for field in fields(TreeCounts)})
+
+
+@dataclass(frozen=True)
+class FsGeometry:
+    """What a file system offers to a writer that is not privileged to the reserve: bytes, inodes, and its block size in bytes."""
+
+    bytes: int
+    inodes: int
+    block: int = BLOCK
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Bytes and inodes that a tree will occupy."""
+
+    bytes: int
+    inodes: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer with its numbers (bytes and inodes; needed includes the head room) and a sentence for people."""
+
+    fits: bool
+    needed_bytes: int
+    available_bytes: int
+    needed_inodes: int
+    available_inodes: int
+    sentence: str
+
+
+def project_usage(tree: TreeCounts, target: FsGeometry) -> Usage:
+    """Bytes and inodes that `tree` will occupy on a file system of geometry `target`.
+
+    Holes count as nothing, a hard-linked inode once. A thousandth is added for extent trees. An estimate from above: rounding to 4 KiB
+    overstates what small files take on 1 KiB blocks. Source: ext4(5); measured in tests/plan/test_fit.py.
+    """
+    block = max(target.block, BLOCK)
+    rounding = (block - BLOCK) * (tree.files + tree.directories)
+    return Usage(tree.allocated + tree.directory_bytes + tree.xattr_blocks * block + rounding + tree.allocated // 1024, tree.inodes)
+
+
+def fits(usage: Usage, target: FsGeometry, head_room_percent: int) -> Verdict:
+    """Whether `usage` and `head_room_percent` of it on top fit what `target` offers."""
+    needed = usage.bytes + usage.bytes * head_room_percent // 100
+    # A file system without a fixed number of inodes (btrfs, many network ones) reports none.
+    inodes_fit = usage.inodes <= target.inodes or target.inodes == 0
+    shortfalls = []
+    if needed > target.bytes:
+        room = f" ({human(usage.bytes)} of data and {head_room_percent} % head room)" if head_room_percent else ""
+        shortfalls.append(f"{human(needed)}{room} are needed, {human(target.bytes)} are available: {human(needed - target.bytes)} too little")
+    if not inodes_fit:
+        shortfalls.append(f"{usage.inodes} inodes are needed, {target.inodes} are available")
+    sentence = "; ".join(shortfalls) or f"{human(needed)} of {human(target.bytes)} and {usage.inodes} of {target.inodes} inodes are needed"
+    return Verdict(not shortfalls, needed, target.bytes, usage.inodes, target.inodes, sentence)
+
+
+def ext4_of_size(volume_bytes: int, reserved_percent: int = 5) -> FsGeometry:
+    """What a fresh ext4 on a device of `volume_bytes` offers, with the defaults of mkfs.ext4.
+
+    Source: mke2fs.conf(5) (below 512 MiB the type `small`: 1 KiB blocks, an inode for each 4096 bytes; from 4 TiB `big`, from 16 TiB `huge`),
+    e2fsprogs lib/ext2fs/initialize.c and the kernel's fs/ext4/super.c (statfs hides 2 %, at most 4096 blocks, kept for delayed
+    allocation); compared with real file systems in tests/plan/test_fit.py. Kubernetes formats with `-m0`; the reserve of 5 % is a margin for
+    drivers that do not.
+    """
+    block, ratio = _block_and_ratio(volume_bytes)
+    blocks = volume_bytes // block
+    if blocks < 64:
+        return FsGeometry(0, 0, block)
+    per_group = 8 * block
+    groups = _ceil(blocks, per_group)
+    per_table = block // _INODE
+    inodes_per_group = min(_ceil(_ceil(volume_bytes // ratio, groups), per_table) * per_table, per_group) // 8 * 8
+    tables = groups * (_ceil(inodes_per_group, per_table) + 2)
+    descriptors = _ceil(groups * _GROUP_DESCRIPTOR, block)
+    backups = sum(1 for group in range(groups) if _holds_superblock(group)) if groups < 10**6 else 40
+    overhead = tables + backups * (1 + descriptors + _reserved_descriptors(blocks, block, descriptors)) + _journal(blocks)
+    free = blocks - overhead - 16 - (blocks * reserved_percent) // 100 - min(blocks // 50, 4096)
+    return FsGeometry(max(free, 0) * block, groups * inodes_per_group - _RESERVED_INODES, block)
+
+
+def _block_and_ratio(volume_bytes: int) -> tuple[int, int]:
+    if volume_bytes < 512 << 20:
+        return 1024, 4096
+    if volume_bytes < 4 << 40:
+        return 4096, 16384
+    return 4096, 32768 if volume_bytes < 16 << 40 else 65536
+
+
+def _journal(blocks: int) -> int:
+    return next((size for limit, size in _JOURNALS if blocks < limit), _LARGEST_JOURNAL)
+
+
+def _reserved_descriptors(blocks: int, block: int, descriptors: int) -> int:
+    """Blocks kept beside each superblock so that the file system can grow a thousandfold (feature resize_inode)."""
+    largest = min(blocks * 1024, 2**32 - 1)
+    wanted = _ceil(_ceil(largest, 8 * block), block // _GROUP_DESCRIPTOR) - descriptors
+    return max(0, min(wanted, block // 4))
+
+
+def _holds_superblock(group: int) -> bool:
+    """Feature sparse_super: groups 0, 1 and the powers of 3, 5 and 7."""
+    if group <= 1:
+        return True
+    for base in (3, 5, 7):
+        power = base
+        while power < group:
+            power *= base
+        if power == group:
+            return True
+    return False
+
+
+def _ceil(value: int, unit: int) -> int:
+    return -(-value // unit)

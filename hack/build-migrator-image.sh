@@ -141,16 +141,6 @@ debian_base() {
   import_base "$folder" "localhost/volresize-base:$key"
 }
 
-# A docker archive of buildah names one image once; the second name goes into its manifest by hand.
-name_archive() {
-  local archive=$1 first=$2 second=$3
-  tar --extract --to-stdout --file "$archive" manifest.json >"$RUNTIME/manifest.json"
-  grep -q "\"RepoTags\":\[\"$first\"\]" "$RUNTIME/manifest.json" || fail "unexpected manifest in $archive: $(head -c 300 "$RUNTIME/manifest.json")"
-  sed -i "s#\"RepoTags\":\[\"$first\"\]#\"RepoTags\":[\"$first\",\"$second\"]#" "$RUNTIME/manifest.json"
-  tar --delete --file "$archive" manifest.json
-  tar --append --file "$archive" --directory "$RUNTIME" --owner=0 --group=0 manifest.json
-}
-
 build_with_buildah() {
   local context=$1 archive=$2 arguments base_arguments base
   shift 2
@@ -165,15 +155,15 @@ build_with_buildah() {
     base_arguments=(--build-arg "BASE=localhost/volresize-base:$base-runtime" --build-arg "BUILDER=localhost/volresize-base:$base-builder")
   fi
   in_buildah bud --isolation chroot --layers --file "$context/job-image/Dockerfile" "${base_arguments[@]}" "${arguments[@]}" --tag "$1" "$context" >&2
-  in_buildah tag "$1" "$2"
-  in_buildah push --quiet "$1" "docker-archive:$archive:$1" >&2
-  name_archive "$archive" "$1" "$2"
+  in_buildah push --quiet "$1" "docker-archive:$archive.unnamed:$1" >&2
+  python3 "$context/job-image/name_archive.py" "$archive.unnamed" "$archive" "$1" "$2"
+  rm "$archive.unnamed"
 }
 
 build() {
   local key=$1 context=$2 dev=$3 release=$4 folder=$ARTEFACTS/image-$1
   mkdir -p "$folder.partial"
-  rm -f "$folder.partial/image.tar"
+  rm -f "$folder.partial"/*
   if has_docker; then
     build_with_docker "$context" "$folder.partial/image.tar" "$dev" "$release"
   else

@@ -154,7 +154,7 @@ class Copy:
                     if fresh[position:position + DIGEST] != table[start + position:start + position + DIGEST]:
                         self._rewrite(data, offset, position // DIGEST * BLOCK)
             fresh.release()
-        os.ftruncate(self._dest, self._size)
+        self._cut()
 
     def against_content(self) -> None:
         """Into a file of unknown content without holes: it is read too, and only what differs is written."""
@@ -166,7 +166,12 @@ class Copy:
             self._pause(len(present))
             if present != data:
                 self._write(data, offset)
-        os.ftruncate(self._dest, self._size)
+        self._cut()
+
+    def _cut(self) -> None:
+        # Not when it has the size already: truncate moves times even then.
+        if os.fstat(self._dest).st_size != self._size:
+            os.ftruncate(self._dest, self._size)
 
     def _note(self, data: bytes | None, length: int) -> None:
         if data is None:

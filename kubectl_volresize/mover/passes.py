@@ -98,6 +98,8 @@ class Move:
         self.report.passes.append(figures)
         try:
             self._carry_out(kind, figures, progress)
+        except NoSpace as failure:
+            raise NoSpace(f"{failure.message}; {measure.shortfall(self.dest, self.report.tree)}") from failure
         finally:
             figures.seconds = time.monotonic() - started
 
@@ -199,7 +201,7 @@ class Move:
             raise InputOutput(f"the destination could not be written to disk: {error.strerror}") from error
 
     def _verify(self, scene: Scene, ledger: Ledger, progress: Progress) -> Found:
-        progress.begin("verify", 2 * self.report.tree.bytes, self.report.tree.inodes)
+        progress.begin("verify", 2 * progress.bulk_bytes, self.report.tree.inodes)
         found = verify.verify_root(scene)
         for part in workers.run(verify.tasks(scene), verify.verifier(scene, ledger), progress.tick):
             found.add(part)
@@ -255,7 +257,7 @@ class Move:
             for path, what in found.different:
                 self.report.note(f"{what} of {shown(path)} differs after the pass")
             return
-        self.report.differences = [f"{what}: {shown(path)}" for path, what in found.different]
+        self.report.differences = [f"{what} of {shown(path)}" for path, what in found.different]
         if found.changed:
             more = f" (and {len(found.changed) - 1} more)" if len(found.changed) > 1 else ""
             raise SourceChanged(f"the source changed during the {FINAL} pass: {shown(found.changed[0])}{more}")

@@ -12,11 +12,14 @@ class Progress:
 
     def __init__(self, reporter: Reporter, meter: Meter, number: int, kind: str, changed_last_pass: int | None) -> None:
         self._reporter, self._meter = reporter, meter
+        self.bulk_bytes = 0
         self._number, self._kind, self._changed = number, kind, changed_last_pass
         self.begin("scan")
 
     def begin(self, phase: str, total_bytes: int = 0, total_files: int = 0) -> None:
         self._phase, self._total_bytes, self._total_files = phase, total_bytes, total_files
+        if phase == "bulk":
+            self.bulk_bytes = total_bytes
         self._metered, self._started = self._meter.total(), time.monotonic()
         self.files = self.bytes = 0
 

@@ -15,7 +15,7 @@ from . import workers
 from .failures import BadUsage
 
 OLDEST = (1, 75)
-_NO_SPACE = ("no space left on device", "disk quota exceeded")
+_NO_SPACE = ("no space left on device", "disk quota exceeded", "too big for remaining disk space")
 _KEPT_MESSAGES = 20
 
 

@@ -183,7 +183,7 @@ class _Directory:
 
     def _compare(self, name: str, full: str, source: Stat, dest: Stat, known: Known | None) -> None:
         what = finish.difference(source, dest)
-        if what == "mtime" and finish.is_coarse(source, dest):
+        if what == "mtime" and finish.is_coarse(source, dest) and source.identity == self.expected[name].identity:
             self.found.not_kept.append(NotKept("mtime", full, "the destination's file system does not keep such times"))
         if not what and stat.S_ISLNK(source.mode) and os.readlink(name, dir_fd=self.source) != os.readlink(name, dir_fd=self.dest):
             what = "target"
@@ -215,7 +215,7 @@ class _Directory:
         return there, here == there
 
     def _dest_digests(self, name: str, dest: Stat, known: Known | None, copied: Copied | None) -> bytes:
-        if known is not None and known.dest == dest.identity and known.blocks:
+        if known is not None and known.dest == dest.identity and known.blocks and (copied is None or not copied.written):
             return known.blocks
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.dest)
         try:

@@ -11,6 +11,7 @@ BLOCK = 4096
 _GROUP_DESCRIPTOR = 64
 _INODE = 256
 _RESERVED_INODES = 11
+_SMALLEST_GROUP = 52
 # Blocks of a new journal by blocks of the file system: e2fsprogs lib/ext2fs/mkjournal.c, ext2fs_default_journal_size.
 _JOURNALS = ((2048, 0), (32768, 1024), (256 * 1024, 4096), (512 * 1024, 8192), (4096 * 1024, 16384), (8192 * 1024, 32768),
              (16384 * 1024, 65536), (32768 * 1024, 131072))
@@ -111,16 +112,22 @@ def ext4_of_size(volume_bytes: int, reserved_percent: int = 5) -> FsGeometry:
     blocks = volume_bytes // block
     if blocks < 64:
         return FsGeometry(0, 0, block)
-    per_group = 8 * block
-    groups = _ceil(blocks, per_group)
-    per_table = block // _INODE
-    inodes_per_group = min(_ceil(_ceil(volume_bytes // ratio, groups), per_table) * per_table, per_group) // 8 * 8
+    per_group, per_table = 8 * block, block // _INODE
+    inodes = volume_bytes // ratio
+    # A last group that could hold little more than its own tables is left out.
+    rest, groups = blocks % per_group, _ceil(blocks, per_group)
+    own = (_superblocks(groups) - _superblocks(groups - 1)) * _backup(blocks, groups, block)
+    if groups > 1 and 0 < rest < own + _ceil(_inodes_per_group(inodes, groups, per_table, per_group), per_table) + _SMALLEST_GROUP:
+        blocks, groups = blocks - rest, groups - 1
+    inodes_per_group = _inodes_per_group(inodes, groups, per_table, per_group)
     tables = groups * (_ceil(inodes_per_group, per_table) + 2)
-    descriptors = _ceil(groups * _GROUP_DESCRIPTOR, block)
-    backups = sum(1 for group in range(groups) if _holds_superblock(group)) if groups < 10**6 else 40
-    overhead = tables + backups * (1 + descriptors + _reserved_descriptors(blocks, block, descriptors)) + _journal(blocks)
+    overhead = tables + _superblocks(groups) * _backup(blocks, groups, block) + _journal(blocks)
     free = blocks - overhead - 16 - (blocks * reserved_percent) // 100 - min(blocks // 50, 4096)
     return FsGeometry(max(free, 0) * block, groups * inodes_per_group - _RESERVED_INODES, block)
+
+
+def _inodes_per_group(inodes: int, groups: int, per_table: int, per_group: int) -> int:
+    return min(_ceil(_ceil(inodes, groups), per_table) * per_table, per_group) // 8 * 8
 
 
 def _block_and_ratio(volume_bytes: int) -> tuple[int, int]:
@@ -135,24 +142,23 @@ def _journal(blocks: int) -> int:
     return next((size for limit, size in _JOURNALS if blocks < limit), _LARGEST_JOURNAL)
 
 
-def _reserved_descriptors(blocks: int, block: int, descriptors: int) -> int:
-    """Blocks kept beside each superblock so that the file system can grow a thousandfold (feature resize_inode)."""
+def _backup(blocks: int, groups: int, block: int) -> int:
+    """Blocks of a superblock with its descriptors, and those kept so that the file system can grow a thousandfold (feature resize_inode)."""
+    descriptors = _ceil(groups * _GROUP_DESCRIPTOR, block)
     largest = min(blocks * 1024, 2**32 - 1)
     wanted = _ceil(_ceil(largest, 8 * block), block // _GROUP_DESCRIPTOR) - descriptors
-    return max(0, min(wanted, block // 4))
+    return 1 + descriptors + max(0, min(wanted, block // 4))
 
 
-def _holds_superblock(group: int) -> bool:
-    """Feature sparse_super: groups 0, 1 and the powers of 3, 5 and 7."""
-    if group <= 1:
-        return True
+def _superblocks(groups: int) -> int:
+    """How many groups hold a superblock and descriptors. Feature sparse_super: groups 0, 1 and the powers of 3, 5 and 7."""
+    found = min(groups, 2)
     for base in (3, 5, 7):
         power = base
-        while power < group:
+        while power < groups:
+            found += 1
             power *= base
-        if power == group:
-            return True
-    return False
+    return found
 
 
 def _ceil(value: int, unit: int) -> int:

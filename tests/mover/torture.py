@@ -1,4 +1,4 @@
-"""A tree of everything that copying tools lose: kinds, names, modes, owners, times, links, holes, attributes. Links lead to canaries inside the tree."""
+"""A tree of everything that copying tools lose: kinds, names, modes, owners, times, links, holes, attributes. Its links stay inside it."""
 from __future__ import annotations
 
 import os

@@ -66,7 +66,7 @@ class Work:
 def divide(tree: Tree, prepared: Preparation, knowledge: Knowledge, with_rclone: bool) -> Work:
     """Which files are copied by whom. A file proven before and untouched since is in no list."""
     work = Work()
-    followers = {place for places in tree.links().values() for place in places[1:]}
+    followers = tree.followers
     small: list[Place] = []
     weight = 0
     for path, entries in tree.directories.items():
@@ -190,7 +190,8 @@ def _copy_file(scene: Scene, source: int, dest_directory: int, path: str, name: 
             copy.against_content()
         else:
             copy.whole(before.is_sparse)
-        lost = finish.apply(finish.Opened(dest), full, before, scan.xattrs_of(source))
+        lost = finish.apply_flags(source, dest, full)
+        lost += finish.apply(finish.Opened(dest), full, before, scan.xattrs_of(source))
         after = scan.of(os.fstat(source))
         stable = after.identity == before.identity
         return Copied(path, name, source=before.identity if stable else None, dest=scan.of(os.fstat(dest)).identity, blocks=bytes(copy.blocks),

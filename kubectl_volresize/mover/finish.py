@@ -8,12 +8,15 @@ import stat
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from . import scan
+from . import kernel, scan
 from .failures import NO_SPACE_ERRORS, NoSpace
 from .scan import Stat
 
 _SECOND = 10**9
 _ROOM = 64
+# include/uapi/linux/fs.h: synchronous, no dump, no atime, synchronous directory, top directory.
+_SETTABLE_FLAGS = 0x8 | 0x40 | 0x80 | 0x10000 | 0x20000
+_UNSETTABLE_FLAGS = {0x10: "immutable", 0x20: "append-only", 0x40000000: "case-insensitive"}
 REFUSALS = (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINVAL, errno.E2BIG, errno.ERANGE, errno.ENODATA, errno.EROFS, errno.EOVERFLOW,
             errno.ENAMETOOLONG)
 
@@ -114,6 +117,20 @@ def apply(target: Target, path: str, want: Stat, xattrs: dict[str, bytes]) -> li
             target.touch(want.atime, want.mtime)
         except OSError as error:
             lost.append(_refused(error, "mtime", path))
+    return lost
+
+
+def apply_flags(source: int, dest: int, path: str) -> list[NotKept]:
+    """Make the inode flags of two open entries equal, as far as chattr(1) has a say. Raises OSError."""
+    want = kernel.inode_flags(source)
+    lost = [NotKept(f"inode flag {name}", path, "needs a capability that the mover does not have")
+            for flag, name in _UNSETTABLE_FLAGS.items() if want & flag]
+    have = kernel.inode_flags(dest)
+    if (have ^ want) & _SETTABLE_FLAGS:
+        try:
+            kernel.set_inode_flags(dest, have & ~_SETTABLE_FLAGS | want & _SETTABLE_FLAGS)
+        except OSError as error:
+            lost.append(_refused(error, "inode flags", path))
     return lost
 
 

@@ -220,7 +220,7 @@ class Move:
         for path, entries in self.knowledge.items():
             for name in entries.keys() - scene.tree.directories[path].keys():
                 del entries[name]
-        for places in scene.tree.links().values():
+        for places in scene.tree.links.values():
             # Further names vouch for no content of their own: their proof is that of the first.
             first = self._known(places[0])
             for place in places[1:]:
@@ -237,7 +237,7 @@ class Move:
         return sum(sizes), len(sizes)
 
     def _unproven_sizes(self, scene: Scene) -> Iterator[int]:
-        followers = {place for places in scene.tree.links().values() for place in places[1:]}
+        followers = scene.tree.followers
         for path, entries in scene.tree.directories.items():
             for name, entry in entries.items():
                 if entry.is_file and (path, name) not in followers:

@@ -29,7 +29,7 @@ def prepare(source: int, dest: int, tree: Tree, tick: Callable[[], None]) -> Pre
     """Bring the names below `dest` to those of `tree`. Raises NoSpace, InputOutput, NotReproducible."""
     done = Preparation()
     device = os.fstat(dest).st_dev
-    followers = {place for places in tree.links().values() for place in places[1:]}
+    followers = tree.followers
     for path, wanted in tree.directories.items():
         source_directory = dest_directory = -1
         try:
@@ -188,7 +188,7 @@ def _unshare(dest: int, tree: Tree, done: Preparation) -> list[Place]:
         if len(originals) > 1 or _links(dest, places[0]) != len(places) or copy_of.setdefault(min(originals), inode) != inode:
             removed += places
             _forget(dest, places, done)
-    for places in tree.links().values():
+    for places in tree.links.values():
         removed += _start_group_afresh(dest, places, done)
     return removed
 
@@ -223,7 +223,7 @@ def _forget(dest: int, places: list[Place], done: Preparation) -> None:
 def link(dest: int, tree: Tree, done: Preparation) -> int:
     """Give each hard-linked inode its other names; returns how many were made. Raises NoSpace, InputOutput, NotReproducible."""
     made = 0
-    for places in tree.links().values():
+    for places in tree.links.values():
         missing = [(path, name) for path, name in places[1:] if name not in done.entries.get(path, {})]
         if missing:
             made += _link_names(dest, places[0], missing)

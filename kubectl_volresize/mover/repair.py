@@ -7,7 +7,7 @@ from typing import Callable
 
 from . import finish, scan
 from .bulk import Scene
-from .failures import VANISHED_ERRORS, of_os_error
+from .failures import REPLACED_ERRORS, VANISHED_ERRORS, of_os_error
 from .finish import NotKept
 from .proof import known_of
 from .verify import Ledger
@@ -79,15 +79,30 @@ def _repair_entry(source: int, dest: int, path: str, name: str) -> list[NotKept]
         target = finish.Named(dest, name)
         if target.status().kind != want.kind:
             return []
-        return finish.apply(target, full, want, xattrs)
+        lost = _repair_flags(source, dest, name, full) if want.is_directory or want.is_file else []
+        return lost + finish.apply(target, full, want, xattrs)
     except OSError as error:
         # On either side: the source's entry vanished, or was never copied since it had vanished. Verification names what is missing.
-        if error.errno in VANISHED_ERRORS:
+        if error.errno in VANISHED_ERRORS + REPLACED_ERRORS:
             return []
         raise of_os_error(error, full, "cannot finish") from error
+
+
+def _repair_flags(source: int, dest: int, name: str, full: str) -> list[NotKept]:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    original = os.open(name, flags, dir_fd=source)
+    try:
+        copy = os.open(name, flags, dir_fd=dest)
+        try:
+            return finish.apply_flags(original, copy, full)
+        finally:
+            os.close(copy)
+    finally:
+        os.close(original)
 
 
 def repair_root(scene: Scene) -> list[NotKept]:
     """The metadata of the top directory itself."""
     want = scan.of(os.fstat(scene.source))
-    return finish.apply(finish.Opened(scene.dest), "", want, scan.xattrs_of(scene.source))
+    lost = finish.apply_flags(scene.source, scene.dest, "")
+    return lost + finish.apply(finish.Opened(scene.dest), "", want, scan.xattrs_of(scene.source))

@@ -6,6 +6,7 @@ import os
 import stat
 import struct
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Callable, Iterator, NamedTuple
 
 from ..plan.fit import BLOCK, TreeCounts
@@ -73,14 +74,23 @@ class Tree:
     directories: dict[str, Entries] = field(default_factory=dict)
     vanished: list[str] = field(default_factory=list)
 
+    @cached_property
     def links(self) -> dict[int, list[Place]]:
-        """Names of each inode that has more than one, directories aside, in the order of the walk; also those with one name in this tree."""
+        """Names of each inode that has more than one, directories aside, in the order of the walk; also those with one name in this tree.
+
+        The first name of each stands for the inode: it carries the content, the others follow. For a complete tree.
+        """
         found: dict[int, list[Place]] = {}
         for path, entries in self.directories.items():
             for name, entry in entries.items():
                 if entry.nlink > 1 and not entry.is_directory:
                     found.setdefault(entry.ino, []).append((path, name))
         return found
+
+    @cached_property
+    def followers(self) -> set[Place]:
+        """All names of hard-linked inodes but the first of each."""
+        return {place for places in self.links.values() for place in places[1:]}
 
 
 def join(directory: str, name: str) -> str:

@@ -78,7 +78,7 @@ def tasks(scene: Scene) -> list[list[Part]]:
 
 def verifier(scene: Scene, ledger: Ledger) -> Callable[[list[Part]], Found]:
     """The function that a worker runs on each task."""
-    followers = {place for places in scene.tree.links().values() for place in places[1:]}
+    followers = scene.tree.followers
 
     def verify(parts: list[Part]) -> Found:
         found = Found()

@@ -1,9 +1,11 @@
 """An independent eye on a tree: everything that an exact copy must have, as one plain dictionary. It shares no code with the mover."""
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import stat
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ def picture(top: Path) -> Picture:
         group = () if stat.S_ISDIR(status.st_mode) else tuple(sorted(groups[status.st_ino]))
         links = 0 if stat.S_ISDIR(status.st_mode) else status.st_nlink
         seen[path] = (oct(status.st_mode), status.st_uid, status.st_gid, _device(status), _size(status), status.st_mtime_ns,
-                      _xattrs(directory, name), _content(directory, name, status), group, links)
+                      _xattrs(directory, name), _flags(directory, name, status), _content(directory, name, status), group, links)
     return seen
 
 
@@ -87,6 +89,17 @@ def _xattrs(directory: int, name: bytes) -> tuple[tuple[str, bytes], ...]:
     path = b"/proc/self/fd/%d/%s" % (directory, name)
     names = sorted(os.listxattr(path, follow_symlinks=False))
     return tuple((key, os.getxattr(path, key, follow_symlinks=False)) for key in names if key != "security.selinux")
+
+
+def _flags(directory: int, name: bytes, status: os.stat_result) -> int:
+    """What lsattr shows, as far as a user sets it: sync, nodump, noatime, dirsync, immutable, append."""
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        return 0
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=directory)
+    try:
+        return struct.unpack("<q", fcntl.ioctl(descriptor, 0x80086601, bytes(8)))[0] & 0x100F8
+    finally:
+        os.close(descriptor)
 
 
 def _content(directory: int, name: bytes, status: os.stat_result) -> bytes:

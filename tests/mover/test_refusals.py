@@ -164,6 +164,15 @@ def test_a_link_target_too_long_for_small_blocks_is_named(make_volume: Callable[
     assert "symbolic link" in run.last["message"]
 
 
+def test_an_immutable_file_is_named_since_the_copy_could_not_be(make_volume: Callable[..., Path], copy: Copy) -> None:
+    source, dest = make_volume("source"), make_volume("dest")
+    (source / "file").write_text("x")
+    subprocess.run(["chattr", "+i", str(source / "file")], check=True)
+    run = copy(source, dest)
+    assert run.process.returncode == 21
+    assert "immutable of file" in run.last["message"]
+
+
 def test_a_mount_inside_the_source_is_refused(make_volume: Callable[..., Path], copy: Copy) -> None:
     source, dest = make_volume("source"), make_volume("dest")
     (source / "inner").mkdir()

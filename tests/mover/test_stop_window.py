@@ -5,6 +5,7 @@ import json
 import mmap
 import os
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -192,6 +193,25 @@ def test_only_the_right_word_starts_the_final_pass(volumes: tuple[Path, Path], s
         assert run.mover.process.poll() is None
     run.word()
     assert run.end()["final"] == WORD
+
+
+def test_on_a_file_system_without_a_proven_fence_the_final_pass_reads_everything(make_volume: Callable[..., Path], stop: Callable[..., Stop],
+                                                                                 tmp_path: Path) -> None:
+    source, dest = tmp_path / "tmpfs", make_volume("dest")
+    source.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(source)], check=True)
+    try:
+        (source / "a").write_bytes(b"a" * 100000)
+        _settle()
+        run = stop(source, dest)
+        run.wait()
+        run.word()
+        event = run.end()
+    finally:
+        subprocess.run(["umount", str(source)], check=True)
+    assert event["event"] == "verified", event
+    assert event["report"]["passes"][-1]["read_bytes"] >= 100000
+    assert "neither ext4 nor xfs" in event["report"]["notes"][0]
 
 
 def test_hard_links_broken_and_made_after_the_warm_pass(volumes: tuple[Path, Path], stop: Callable[..., Stop]) -> None:

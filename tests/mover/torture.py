@@ -5,6 +5,7 @@ import os
 import socket
 import stat
 import struct
+import subprocess
 from pathlib import Path
 
 ODD_NAMES = (b"new\nline", b"tab\t", b"cr\r", b"back\\slash", b"trailing ", b" leading", b"dot.", b"not utf-8 \xff\xfe", b"\xe2\x80\x9b quoted",
@@ -133,6 +134,11 @@ def _attributes(base: bytes) -> None:
     os.removexattr(path + b"inheriting/not", "system.posix_acl_access")
     os.chmod(path + b"inheriting/not", 0o604)
     os.setxattr(path + b"inheriting", "user.d", b"directory")
+    write(path + b"flags", b"f")
+    write(path + b"large flags", os.urandom(9 << 20))
+    os.mkdir(path + b"flagged")
+    subprocess.run(["chattr", "+dAS", path + b"flags", path + b"large flags"], check=True)
+    subprocess.run(["chattr", "+dD", path + b"flagged"], check=True)
     os.symlink(b"user", path + b"link")
     os.setxattr(path + b"link", "trusted.l", b"on a link", follow_symlinks=False)
 

@@ -177,10 +177,10 @@ def open_source(directory: int, name: str) -> int:
 
 def _copy_file(scene: Scene, source: int, dest_directory: int, path: str, name: str) -> Copied:
     full = scan.join(path, name)
+    if not stat.S_ISREG(os.fstat(source).st_mode):
+        return Copied(path, name, note=f"{shown(full)} was replaced while the source was read")
     content.wait_for_writers(source)
     before = scan.of(os.fstat(source))
-    if not stat.S_ISREG(before.mode):
-        return Copied(path, name, note=f"{shown(full)} was replaced while the source was read")
     dest, known = _open_dest(scene, dest_directory, path, name, before)
     copy = content.Copy(source, dest, before.size, scene.meter.pause(scene.rate))
     try:
@@ -213,9 +213,8 @@ def _open_dest(scene: Scene, directory: int, path: str, name: str, source: Stat)
         known = known_of(scene.knowledge, path, name)
         if known is not None and known.dest == found.identity:
             return dest, known
-        if not found.is_sparse and not source.is_sparse:
-            return dest, None
-        # Which zeros are holes in a file that somebody else began is not worth finding out.
-        os.close(dest)
-        os.unlink(name, dir_fd=directory)
+        if found.is_sparse or source.is_sparse:
+            # Which zeros are holes in a file that somebody else began is not worth finding out. Not removed: other names may share the inode.
+            os.ftruncate(dest, 0)
+        return dest, None
     return os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory), None

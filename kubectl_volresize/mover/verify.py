@@ -248,6 +248,8 @@ class _Directory:
             return known.blocks
         descriptor = open_source(self.source, name)
         try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
             content.wait_for_writers(descriptor)
             if scan.of(os.fstat(descriptor)).identity != source.identity:
                 return None

@@ -236,6 +236,23 @@ def test_hard_links_broken_and_made_after_the_warm_pass(volumes: tuple[Path, Pat
     checker.assert_equal(source, dest)
 
 
+def test_a_hole_punched_into_a_hard_linked_file_does_not_part_its_names(volumes: tuple[Path, Path], stop: Callable[..., Stop]) -> None:
+    source, dest = volumes
+    (source / "one").write_bytes(os.urandom(1 << 20))
+    os.link(source / "one", source / "two")
+    run = stop(source, dest)
+    run.wait()
+    (source / "one").unlink()
+    os.link(source / "two", source / "one")
+    subprocess.run(["fallocate", "-p", "-o", "0", "-l", "524288", str(source / "two")], check=True)
+    # A third name of the copy's inode makes what is known of it worthless.
+    os.link(dest / "one", dest / "three")
+    run.word()
+    event = run.end()
+    assert event["event"] == "verified", event
+    checker.assert_equal(source, dest)
+
+
 def test_a_write_during_the_final_pass_is_reported_as_such(volumes: tuple[Path, Path], stop: Callable[..., Stop]) -> None:
     source, dest = volumes
     (source / "hot").write_bytes(os.urandom(40 << 20))

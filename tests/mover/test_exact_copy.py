@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -88,6 +89,26 @@ def test_a_destination_file_linked_from_outside_is_not_written_through(make_volu
     assert copy(source, dest).process.returncode == 0
     assert outside.read_text() == "mine"
     assert (dest / "file").read_text() == "theirs"
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_sigterm_in_the_middle_of_the_copy_stops_all_writing_and_says_so(large: bool, make_volume: Callable[..., Path], start_mover: Copy) -> None:
+    source, dest = make_volume("source", 128), make_volume("dest", 128)
+    for number in range(1 if large else 12):
+        (source / f"file{number}").write_bytes(os.urandom(60 << 20 if large else 5 << 20))
+    mover = start_mover(source, dest, "--bwlimit", "5Mi")
+    deadline = time.monotonic() + 30
+    while not list(dest.glob("file*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    mover.process.send_signal(signal.SIGTERM)
+    assert mover.end() == 143
+    assert (mover.last["event"], mover.last["code"]) == ("failed", 143)
+    before = checker.picture(dest)
+    checker.close()
+    time.sleep(0.5)
+    after = checker.picture(dest)
+    checker.close()
+    assert after == before
 
 
 @pytest.mark.parametrize("moment", ["bulk", "verify"])

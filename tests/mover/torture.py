@@ -59,6 +59,9 @@ def _names(base: bytes) -> None:
         os.mkdir(base + b"/names/" + (b"d" + name)[:255])
     write(base + b"/names/large\xff", os.urandom(9 << 20))
     write(base + b"/names/" + b"dnew\nline/large", os.urandom(9 << 20))
+    # Names that a list of files or a pattern could misread.
+    for name in (b"d*?[a]{b}/back\\slash.", b"dtrailing /; #comment", b"ddot./- {{a,b}}.rclonelink"):
+        write(base + b"/names/" + name, os.urandom(8 << 20))
 
 
 def _links(base: bytes) -> None:

@@ -18,6 +18,8 @@ start_apiserver() {
     --client-ca-file "$keys/ca.crt" --tls-cert-file "$keys/kube-apiserver.crt" --tls-private-key-file "$keys/kube-apiserver.key" \
     --kubelet-certificate-authority "$keys/ca.crt" --kubelet-client-certificate "$keys/kubelet-client.crt" \
     --kubelet-client-key "$keys/kubelet-client.key" --kubelet-preferred-address-types InternalIP \
+    --requestheader-client-ca-file "$keys/ca.crt" --requestheader-allowed-names front-proxy-client --requestheader-username-headers X-Remote-User \
+    --requestheader-group-headers X-Remote-Group --requestheader-extra-headers-prefix X-Remote-Extra- \
     --service-account-issuer https://kubernetes.default.svc.cluster.local \
     --service-account-key-file "$keys/service-accounts.pub" --service-account-signing-key-file "$keys/service-accounts.key"
 }

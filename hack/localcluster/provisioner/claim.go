@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"slices"
+	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -100,7 +103,7 @@ func supported(claim *corev1.PersistentVolumeClaim) error {
 	return nil
 }
 
-// nodeFor is the scheduler's choice, or with Immediate the ready node that has the fewest volumes.
+// nodeFor is the scheduler's choice, or with Immediate one of the ready nodes.
 func (c *controller) nodeFor(claim *corev1.PersistentVolumeClaim) (*corev1.Node, error) {
 	if selected := claim.Annotations[selectedNode]; selected != "" {
 		if c.folders[selected] == "" {
@@ -112,28 +115,25 @@ func (c *controller) nodeFor(claim *corev1.PersistentVolumeClaim) (*corev1.Node,
 	if err != nil {
 		return nil, err
 	}
-	load, err := c.volumesPerNode()
-	if err != nil {
-		return nil, err
-	}
 	candidates := slices.DeleteFunc(slices.Clone(all), func(node *corev1.Node) bool {
 		return c.folders[node.Name] == "" || node.Spec.Unschedulable || !ready(node)
 	})
 	if len(candidates) == 0 {
 		return nil, errors.New("no node is ready to take a volume")
 	}
-	return slices.MinFunc(candidates, func(a, b *corev1.Node) int {
-		return cmp.Or(cmp.Compare(load[a.Name], load[b.Name]), cmp.Compare(a.Name, b.Name))
-	}), nil
+	slices.SortFunc(candidates, func(a, b *corev1.Node) int { return cmp.Compare(a.Name, b.Name) })
+	return candidates[spread(claim.Name)%uint32(len(candidates))], nil
 }
 
-func (c *controller) volumesPerNode() (map[string]int, error) {
-	volumes, err := c.volumes.List(labels.Everything())
-	load := map[string]int{}
-	for _, volume := range volumes {
-		load[nodeOf(volume)]++
+// spread is the ordinal for a StatefulSet's claim, so that all claims of one replica get the same node (on two nodes its pod could run nowhere), and
+// a hash for others; cloud providers chose zones like this before there was WaitForFirstConsumer.
+func spread(name string) uint32 {
+	if ordinal, err := strconv.ParseUint(name[strings.LastIndexByte(name, '-')+1:], 10, 32); err == nil {
+		return uint32(ordinal)
 	}
-	return load, err
+	hash := fnv.New32a()
+	hash.Write([]byte(name))
+	return hash.Sum32()
 }
 
 func ready(node *corev1.Node) bool {

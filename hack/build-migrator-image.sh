@@ -31,17 +31,6 @@ digest() { sha256sum | cut -c 1-12; }
 # ---------------------------------------------------------------------------------------------------------------------------- the builder
 has_docker() { command -v docker >/dev/null && docker info >/dev/null 2>&1; }
 
-need_packages() {
-  local package missing=()
-  for package in "$@"; do
-    dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
-  done
-  [[ ${#missing[@]} -gt 0 ]] || return 0
-  command -v apt-get >/dev/null || fail "no Docker engine answers, and ${missing[*]} cannot be installed without apt"
-  say "image: installing ${missing[*]}"
-  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${missing[@]}"; } >&2
-}
-
 # Storage and run directory of our own: nothing of the host's images is touched, and a kill leaves nothing behind elsewhere.
 in_buildah() {
   local storage=$CACHE/buildah
@@ -135,7 +124,7 @@ import_base() {
 debian_base() {
   local key=$1 folder=$ARTEFACTS/base-$1
   if [[ ! -e "$folder/runtime.tar" ]]; then
-    need_packages debootstrap debian-archive-keyring
+    "$ROOT/hack/need-packages.sh" debootstrap debian-archive-keyring
     "$ROOT/job-image/base.sh" "$folder" >&2
   fi
   import_base "$folder" "localhost/volresize-base:$key"
@@ -234,7 +223,7 @@ main() {
   flock "$lock"
 
   if ! has_docker; then
-    need_packages buildah
+    "$ROOT/hack/need-packages.sh" buildah
     DRIVER=$(storage_driver)
   fi
   version=$(sed -n 's/^VERSION = "\(.*\)"$/\1/p' "$ROOT/kubectl_volresize/version.py")

@@ -60,18 +60,6 @@ need_root() {
   [[ $EUID -eq 0 ]] || fail "a cluster without Docker needs root (mounts, network namespaces, cgroups)"
 }
 
-# need_packages PACKAGE...: also brings apt's lists up to date, but only when something is missing.
-need_packages() {
-  local package missing=()
-  for package in "$@"; do
-    dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
-  done
-  [[ ${#missing[@]} -gt 0 ]] || return 0
-  command -v apt-get >/dev/null || fail "${missing[*]} cannot be installed without apt"
-  say "cluster: installing ${missing[*]}"
-  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${missing[@]}"; } >&2
-}
-
 for concern in process cgroups network artefacts keys node control_plane clean; do
   # shellcheck source=/dev/null
   source "$HERE/lib/$concern.sh"

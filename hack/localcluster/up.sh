@@ -16,7 +16,7 @@ check_machine() {
   [[ ${#CLUSTER_DIR} -le 62 ]] || fail "$CLUSTER_DIR is too long a path for sockets below it; set VOLRESIZE_CACHE to a shorter one (up to 54 characters)"
   [[ ! -e /var/lib/kubelet/config.yaml ]] || fail "this machine is a node of a cluster already (/var/lib/kubelet/config.yaml); two kubelets would share its device plugins"
   command -v kubectl >/dev/null || fail "kubectl is not on PATH"
-  need_packages containerd runc containernetworking-plugins socat busybox-static e2fsprogs iproute2 util-linux openssl python3
+  "$HERE/../need-packages.sh" containerd runc containernetworking-plugins socat busybox-static e2fsprogs iproute2 util-linux openssl python3
 }
 
 give_way() {

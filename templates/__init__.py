@@ -24,8 +24,8 @@ def _environment() -> jinja2.Environment:
                               autoescape=False)
 
 
-def render(name: str, **values: Any) -> dict[str, Any]:
-    """The object of template `name` (without .yaml.j2). Raises jinja2.UndefinedError when a value is missing."""
-    text = _environment().get_template(f"{name}.yaml.j2").render(**values)
+def render(template: str, /, **values: Any) -> dict[str, Any]:
+    """The object of `template` (without .yaml.j2). Raises jinja2.UndefinedError when a value is missing."""
+    text = _environment().get_template(f"{template}.yaml.j2").render(**values)
     loaded: dict[str, Any] = yaml.safe_load(text)
     return loaded

@@ -107,6 +107,9 @@ class Client:
                grace_seconds: int | None = None, dry_run: bool = False) -> Object:
         """DELETE with preconditions: Conflict when the object is another one (uid) or has changed (resource_version)."""
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if dry_run:
+            # In the body: the server ignores the query's options as soon as there is a body, and would delete (seen).
+            options["dryRun"] = ["All"]
         preconditions = {key: value for key, value in (("uid", uid), ("resourceVersion", resource_version)) if value}
         for key, value in (("preconditions", preconditions or None), ("propagationPolicy", propagation), ("gracePeriodSeconds", grace_seconds)):
             if value is not None:

@@ -138,12 +138,15 @@ class Client:
                     raise kind(status=status.get("code", 0), verb="watch", path=path, message=status.get("message", ""))
                 yield event["type"], event["object"]
 
-    def log(self, namespace: str, pod: str, **params: Any) -> Iterator[str]:
-        """Lines of a container's log; with follow=True until it ends. Raises ApiError 400 while the container has not started."""
+    def log(self, namespace: str, pod: str, *, silence: float | None = None, **params: Any) -> Iterator[str]:
+        """Lines of a container's log; with follow=True until it ends. Raises ApiError 400 while the container has not started.
+
+        Raises Unreachable when the connection breaks, or after `silence` seconds without a byte; None, for a mover may be silent for as long as its
+        passes take, waits for ever.
+        """
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
         query = {key: str(value).lower() if isinstance(value, bool) else value for key, value in params.items()}
-        # No read timeout while following: a mover may be silent for as long as its passes take.
-        with self._send("GET", "log", path, params=query, stream=True, timeout=(10, None)) as response:
+        with self._send("GET", "log", path, params=query, stream=True, timeout=(10, silence)) as response:
             for line in _lines(response, self.server):
                 yield line.decode("utf-8", "replace")
 

@@ -71,7 +71,8 @@ def storage_classes(name: str | None = None) -> str:
     return _path("/apis/storage.k8s.io/v1", None, "storageclasses", name)
 
 
-def migrations(namespace: str, name: str | None = None) -> str:
+def migrations(namespace: str | None, name: str | None = None) -> str:
+    """Of all namespaces when `namespace` is None."""
     return _path(f"/apis/{labels.API_VERSION}", namespace, labels.PLURAL, name)
 
 

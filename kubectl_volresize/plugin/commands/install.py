@@ -1,0 +1,177 @@
+"""`install`: what an admin does once: the CustomResourceDefinition and the roles, and with -n what one namespace needs."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from ...errors import ApiError, Conflict, Forbidden, NotFound, VolresizeError
+from ...kube import paths
+from ...model import labels
+from .. import result
+from ..options import Where, cluster_options, dry_run_option, output_option
+from ..place import Place, connect
+from ..result import Change, Changes, Object
+from ..words import resource
+
+CLUSTER_TEMPLATES = ("crd", "role-runner", "role-volumes", "role-user")
+NAMESPACE_TEMPLATES = ("serviceaccount", "rolebinding-runner", "clusterrolebinding-volumes")
+DEFINITION = f"{labels.PLURAL}.{labels.GROUP}"
+_ESTABLISHED_SECONDS = 60.0
+
+
+class MissingRights(VolresizeError):
+    """you may not create what is needed:
+{message}"""
+
+    hint = "an admin of the cluster runs once: {command}\nor gets the manifests to apply: {manifests}"
+
+
+class NamespaceMissing(VolresizeError):
+    """namespace {namespace} does not exist"""
+
+    hint = "create it first: {command}"
+
+
+class FieldsOfOthers(VolresizeError):
+    """{message}"""
+
+    hint = "somebody else manages these fields; to take them over: {command}"
+
+
+class NotApplied(VolresizeError):
+    """{message}"""
+
+    hint = "what was applied before stays; the command can be run again"
+
+
+class NotEstablished(VolresizeError):
+    """the API server did not take up customresourcedefinition/{name} within {seconds} s: {message}"""
+
+    hint = "look at it: {command}"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What to apply and how. `namespace` None: the part of the whole cluster only."""
+
+    namespace: str | None
+    dry_run: str = "none"
+    force: bool = False
+
+    @property
+    def manifests(self) -> tuple[Object, ...]:
+        """In the order in which they can be applied."""
+        from ...templates import render
+
+        objects = [render(name) for name in CLUSTER_TEMPLATES]
+        if self.namespace is not None:
+            objects += [render(name, namespace=self.namespace) for name in NAMESPACE_TEMPLATES]
+        return tuple(objects)
+
+
+@click.command("install", short_help="Install what migrations need: the VolumeResize kind, roles, and one namespace's account")
+@cluster_options
+@click.option("--image", metavar="IMAGE", help="Image to name in the next steps; submit takes it by --image or VOLRESIZE_IMAGE")
+@click.option("--force-conflicts", is_flag=True, help="Take over fields that another field manager owns")
+@dry_run_option
+@output_option(result.TEXT, result.YAML, result.JSON, result.NAME)
+def command(where: Where, image: str | None, force_conflicts: bool, dry_run: str, output: str) -> Changes:
+    """Install what migrations need, once, as an admin
+
+    Without -n: the VolumeResize kind and the roles, for the whole cluster. With -n also the service account and the bindings
+    that migrations in this namespace need; run it again for every further namespace. Running it again changes nothing.
+
+    \b
+    kubectl volresize install -n my-namespace
+    kubectl volresize install -n my-namespace --dry-run=client -o yaml | kubectl apply -f -
+    """
+    wanted = Installation(where.namespace, dry_run, force_conflicts)
+    if dry_run == "client":
+        changes = tuple(Change(manifest, "created (dry run)") for manifest in wanted.manifests)
+        return Changes(output=output, changes=changes)
+    changes = install(connect(where), wanted)
+    return Changes(output=output, changes=changes, next_steps=_next_steps(where, image) if dry_run == "none" else ())
+
+
+def install(place: Place, wanted: Installation, pause: Callable[[float], None] = time.sleep) -> tuple[Change, ...]:
+    """Applies everything and waits until the new kind is served.
+
+    Raises MissingRights with all that was not allowed, NamespaceMissing, FieldsOfOthers, NotEstablished.
+    """
+    if wanted.namespace is not None:
+        _must_exist(place, wanted.namespace)
+    changes, forbidden = [], []
+    for manifest in wanted.manifests:
+        try:
+            changes.append(_apply(place, manifest, wanted))
+        except Forbidden as error:
+            forbidden.append(f"  {resource(manifest)}: {error.fields['message']}")
+        except Conflict as error:
+            raise FieldsOfOthers(f"{resource(manifest)}: {error.fields['message']}",
+                                 command=_install_command(place.where, wanted, "--force-conflicts")) from error
+        except ApiError as error:
+            raise NotApplied(f"{resource(manifest)}: {error.fields['message'] or error.message}") from error
+    if forbidden:
+        manifests = _install_command(place.where, wanted, "--dry-run=client", "-o", "yaml")
+        raise MissingRights("\n".join(forbidden), command=_install_command(place.where, wanted), manifests=manifests)
+    if wanted.dry_run == "none":
+        _wait_established(place, pause)
+    return tuple(changes)
+
+
+def _install_command(where: Where, wanted: Installation, *options: str) -> str:
+    return where.command("install", *options, namespace=wanted.namespace)
+
+
+def _must_exist(place: Place, namespace: str) -> None:
+    """Before anything is applied, so that a typo leaves nothing half done."""
+    try:
+        place.client.get(paths.namespaces(namespace))
+    except NotFound as error:
+        raise NamespaceMissing(namespace=namespace, command=place.where.kubectl("create", "namespace", namespace)) from error
+    except Forbidden:
+        # Whether it is there is then answered by the first object applied into it.
+        return
+
+
+def _apply(place: Place, manifest: Object, wanted: Installation) -> Change:
+    path, dry = paths.of_object(manifest), wanted.dry_run == "server"
+    before = place.client.find(path)
+    after = place.client.apply(path, manifest, field_manager=labels.MANAGER, force=wanted.force, dry_run=dry)
+    done = "created" if before is None else "unchanged" if _same(before, after) else "configured"
+    return Change(after, f"{done} (server dry run)" if dry else done)
+
+
+def _same(before: Object, after: Object) -> bool:
+    """Equal but for who manages which field; the version says nothing in a dry run."""
+    def bare(obj: Object) -> dict[str, Any]:
+        meta = {key: value for key, value in obj["metadata"].items() if key not in ("managedFields", "resourceVersion")}
+        return {**obj, "metadata": meta}
+    return bare(before) == bare(after)
+
+
+def _wait_established(place: Place, pause: Callable[[float], None]) -> None:
+    """Until a VolumeResize can be created: a definition is served a moment after it was written."""
+    waited, reason = 0.0, ""
+    while waited < _ESTABLISHED_SECONDS:
+        conditions = place.client.get(paths.definitions(DEFINITION)).get("status", {}).get("conditions") or []
+        if any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions):
+            return
+        reason = "; ".join(condition["message"] for condition in conditions if condition["status"] == "False") or "no answer yet"
+        pause(0.5)
+        waited += 0.5
+    raise NotEstablished(reason, name=DEFINITION, seconds=int(_ESTABLISHED_SECONDS),
+                         command=place.where.kubectl("describe", "crd", DEFINITION))
+
+
+def _next_steps(where: Where, image: str | None) -> tuple[str, ...]:
+    if where.namespace is None:
+        return ("This was the part of the whole cluster. For each namespace with migrations:",
+                f"  {where.command('install', '-n', 'NAMESPACE')}")
+    arguments = ("--image", image) if image else ()
+    return (f"Namespace {where.namespace} is ready. Make a StatefulSet's volume smaller with:",
+            f"  {where.command('submit', 'SET', '--volume', 'NAME=SIZE', *arguments, namespace=where.namespace)}")

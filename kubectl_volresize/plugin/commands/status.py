@@ -1,0 +1,43 @@
+"""`status`: how far a migration is, and what to do next."""
+from __future__ import annotations
+
+import time
+
+import click
+
+from ...errors import NotFound, UsageError
+from ...kube import paths
+from .. import result
+from ..completion import targets
+from ..options import Where, cluster_options, output_option
+from ..outcome import advice
+from ..place import Place, connect
+from ..target import NotInstalled, find, newest_first
+
+
+@click.command("status", short_help="Show how far migrations are, and what to do next")
+@click.argument("target", required=False, shell_complete=targets)
+@cluster_options
+@click.option("-A", "--all-namespaces", is_flag=True, help="List migrations of all namespaces")
+@output_option(result.TEXT, result.WIDE, result.JSON, result.YAML, result.NAME)
+def command(where: Where, target: str | None, all_namespaces: bool, output: str) -> result.Result:
+    """Show how far migrations are, and what to do next
+
+    TARGET is a StatefulSet (its newest migration), sts/NAME or vr/NAME. Without it, all migrations of the namespace are listed.
+    """
+    if target and all_namespaces:
+        raise UsageError("TARGET and -A do not go together: name the namespace with -n")
+    place = connect(where)
+    if target is None:
+        return _listing(place, all_namespaces, output)
+    migration = find(place, target)
+    return result.Details(output=output, migration=migration, now=time.time(), next_steps=advice(place, migration))
+
+
+def _listing(place: Place, everywhere: bool, output: str) -> result.Listing:
+    try:
+        found = place.client.list(paths.migrations(None if everywhere else place.namespace))
+    except NotFound as error:
+        raise NotInstalled(command=place.command("install")) from error
+    notes = () if found else ("No migrations found" + ("." if everywhere else f" in namespace {place.namespace}."),)
+    return result.Listing(output=output, notes=notes, migrations=tuple(newest_first(found)), now=time.time(), everywhere=everywhere)

@@ -1,0 +1,93 @@
+"""Shell completion: kubectl runs `kubectl_complete-volresize` with the words typed so far and the one being typed, and reads a candidate a line.
+
+The last line, `:4`, tells kubectl's shells not to offer file names instead. Source: KEP-2379; kubectl pkg/cmd/plugin/plugin_completion.go.
+"""
+from __future__ import annotations
+
+import signal
+import sys
+
+import click
+from click.shell_completion import ShellComplete
+
+from ..errors import VolresizeError
+from ..model import labels
+from .options import Where
+
+_NO_FILES, _FILES = ":4", ":0"
+# A cluster that does not answer must not hold the shell: the alarm ends us, and an exit other than 0 means no candidates.
+_SECONDS = 3
+
+
+def _chosen(ctx: click.Context) -> Where:
+    """The cluster options typed so far."""
+    root = ctx.find_root()
+    before, here = (Where(*(params.get(name) for name in ("namespace", "context", "kubeconfig"))) for params in (root.params, ctx.params))
+    return before.overridden_by(here)
+
+
+def _names(path: str, ctx: click.Context) -> list[str]:
+    from .place import connect
+
+    try:
+        return [obj["metadata"]["name"] for obj in connect(_chosen(ctx)).client.list(path)]
+    except VolresizeError:
+        # No cluster, no rights: there is nothing to offer, and nobody to tell.
+        return []
+
+
+def namespaces(ctx: click.Context, incomplete: str) -> list[str]:
+    from ..kube import paths
+
+    return [name for name in _names(paths.namespaces(), ctx) if name.startswith(incomplete)]
+
+
+def _in_namespace(ctx: click.Context) -> str:
+    from .place import connect
+
+    return connect(_chosen(ctx)).namespace
+
+
+def statefulsets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from ..kube import paths
+
+    try:
+        path = paths.statefulsets(_in_namespace(ctx))
+    except VolresizeError:
+        return []
+    prefix, slash, _ = incomplete.rpartition("/")
+    return [name for name in (prefix + slash + found for found in _names(path, ctx)) if name.startswith(incomplete)]
+
+
+def targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """StatefulSets that have a migration, or after `vr/` the migrations themselves."""
+    from ..kube import paths
+    from .place import connect
+
+    try:
+        place = connect(_chosen(ctx))
+        found = place.client.list(paths.migrations(place.namespace))
+    except VolresizeError:
+        return []
+    prefix, slash, _ = incomplete.rpartition("/")
+    by_name = prefix in ("vr", labels.KIND.lower())
+    offered = {str(one["metadata"]["name"] if by_name else one["spec"]["statefulSetName"]) for one in found}
+    return sorted(name for name in (prefix + slash + one for one in offered) if name.startswith(incomplete))
+
+
+def candidates(words: list[str]) -> tuple[list[str], str]:
+    """Completions of the last word, and kubectl's directive."""
+    from .cli import PROGRAM, cli
+
+    *before, incomplete = words or [""]
+    found = ShellComplete(cli, {}, PROGRAM, "_VOLRESIZE_COMPLETE").get_completions(before, incomplete)
+    wants_file = any(item.type in ("file", "dir") for item in found)
+    lines = [item.value if not item.help else f"{item.value}\t{item.help}" for item in found if item.type == "plain"]
+    return lines, _FILES if wants_file else _NO_FILES
+
+
+def main() -> None:
+    signal.alarm(_SECONDS)
+    lines, directive = candidates(sys.argv[1:])
+    for line in (*lines, directive):
+        click.echo(line)

@@ -1,0 +1,220 @@
+"""Following a migration's log over broken connections and restarts of the runner, each line once, until the migration is over.
+
+A line is known by the time that the kubelet gave it: after a break we ask for everything since the second of the last line and skip what we had.
+Counting lines from the start would fail once the kubelet rotates the log.
+"""
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from ..errors import ApiError, NotFound, Unreachable, VolresizeError
+from ..kube import paths
+from ..model import labels
+from ..model.cluster import Pod, View
+from .outcome import outcome
+from .place import Place
+from .result import Item, LogLine, Notice, Object, Outcome
+from .words import migration_resource
+
+CONTAINER = "runner"
+# A connection without a byte for so long may be dead without our knowing (a laptop that slept); asking again costs little.
+_SILENCE_SECONDS = 60.0
+_POLL_SECONDS = 1.0
+_OUTAGE_SECONDS = 5.0
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d) ?")
+
+
+class TimedOut(VolresizeError):
+    """{name} is not over after {seconds} s; it goes on in the cluster"""
+
+    exit_code = 124
+    hint = "follow it again: {command}"
+
+
+@dataclass
+class _Position:
+    """How far a pod's log was read: the stamp of the last line, and how many lines with this very stamp."""
+
+    stamp: tuple[int, int] = (0, 0)
+    count: int = 0
+
+    @property
+    def since(self) -> dict[str, str]:
+        """The API takes whole seconds."""
+        return {"sinceTime": datetime.fromtimestamp(self.stamp[0], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")} if self.count else {}
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """`seconds` None: no end. `clock` gives monotonic seconds."""
+
+    seconds: float | None = None
+    clock: Callable[[], float] = time.monotonic
+    begun: float = field(default=0.0)
+
+    @classmethod
+    def after(cls, seconds: float | None, clock: Callable[[], float] = time.monotonic) -> Deadline:
+        return cls(seconds, clock, clock())
+
+    @property
+    def left(self) -> float | None:
+        return None if self.seconds is None else self.begun + self.seconds - self.clock()
+
+    @property
+    def passed(self) -> bool:
+        return self.left is not None and self.left <= 0
+
+
+def runner_pods(place: Place, name: str) -> list[Pod]:
+    """The runner's pods of a migration, oldest first."""
+    found = place.client.list(paths.pods(place.namespace), _selector(name))
+    return [Pod(raw) for raw in sorted(found, key=lambda raw: (raw["metadata"].get("creationTimestamp", ""), raw["metadata"]["name"]))]
+
+
+def runner_jobs(place: Place, name: str) -> list[View]:
+    """The Jobs of a migration, oldest first."""
+    found = place.client.list(paths.jobs(place.namespace), _selector(name))
+    return [View(raw) for raw in sorted(found, key=lambda raw: (raw["metadata"].get("creationTimestamp", ""), raw["metadata"]["name"]))]
+
+
+def _selector(name: str) -> str:
+    return f"{labels.MIGRATION}={name},{labels.ROLE}={labels.ROLE_RUNNER}"
+
+
+def job_end(job: View) -> Object | None:
+    """The condition that says how a Job ended, None while it works."""
+    return next((condition for condition in job.status.get("conditions") or []
+                 if condition["type"] in ("Complete", "Failed") and condition["status"] == "True"), None)
+
+
+def tail(place: Place, name: str) -> Iterator[Item]:
+    """What the logs of the runner's pods hold now."""
+    reader = _Reader(place, Deadline())
+    for pod in runner_pods(place, name):
+        yield from reader.read(pod, follow=False)
+
+
+def follow(place: Place, name: str, deadline: Deadline, pause: Callable[[float], None] = time.sleep) -> Iterator[Item]:
+    """Log lines as they come, and at last an Outcome. Raises TimedOut, Forbidden; outages of the API server are waited out."""
+    reader, said = _Reader(place, deadline), ""
+    while True:
+        try:
+            # The Job is read before the VolumeResize, and both before the pods: what ended a Job was recorded by then, and its last line is there.
+            jobs = runner_jobs(place, name)
+            migration = place.client.find(paths.migrations(place.namespace, name))
+            pods = runner_pods(place, name)
+            for pod in pods:
+                # An older one may hang on a dead node for ever; it must not keep us from its successor.
+                yield from reader.read(pod, follow=pod is pods[-1])
+            ended = _ended(place, name, migration, jobs)
+            if ended is not None:
+                yield ended
+                return
+            now, wait = _waiting_for(place, pods, jobs), _POLL_SECONDS
+        except (ApiError, Unreachable) as error:
+            if isinstance(error, ApiError) and error.status < 500:
+                raise
+            now, wait = f"the API server does not answer, trying again: {error.message}", _OUTAGE_SECONDS
+        if now and now != said:
+            yield Notice(now)
+        said = now
+        if deadline.passed:
+            raise TimedOut(name=migration_resource(name), seconds=f"{deadline.seconds:g}", command=place.command("logs", f"vr/{name}", "-f"))
+        pause(wait)
+
+
+class _Reader:
+    """Reads pods' logs on from where it was."""
+
+    def __init__(self, place: Place, deadline: Deadline) -> None:
+        self._place, self._deadline = place, deadline
+        self._positions: dict[str, _Position] = {}
+        self._finished: set[str] = set()
+
+    def read(self, pod: Pod, follow: bool) -> Iterator[Item]:
+        if pod.uid in self._finished or pod.phase == "Pending":
+            return
+        position = self._positions.setdefault(pod.uid, _Position())
+        try:
+            yield from self._lines(pod, position, follow)
+        except Unreachable:
+            # The connection broke, or was silent for too long. Whether the API server is there will be seen at the next question.
+            return
+        except NotFound:
+            self._finished.add(pod.uid)
+        except ApiError as error:
+            # 400 while the container has not started, and when the kubelet has lost its log: what the pod's status says is shown instead.
+            if error.status != 400:
+                raise
+        # Judged by what was seen before reading: a pod that ended meanwhile is asked once more.
+        if pod.phase in ("Succeeded", "Failed"):
+            self._finished.add(pod.uid)
+
+    def _lines(self, pod: Pod, position: _Position, follow: bool) -> Iterator[LogLine]:
+        left, had, last = self._deadline.left, position.count, position.stamp
+        silence = _SILENCE_SECONDS if left is None else max(1.0, min(_SILENCE_SECONDS, left))
+        for line in self._place.client.log(self._place.namespace, pod.name, silence=silence, container=CONTAINER, follow=follow, timestamps=True,
+                                           **position.since):
+            stamp, text = _split(line)
+            if stamp is not None:
+                if stamp < last:
+                    continue
+                if stamp == last and had > 0:
+                    had -= 1
+                    continue
+                position.count = position.count + 1 if stamp == position.stamp else 1
+                position.stamp = stamp
+            yield LogLine(text)
+            if self._deadline.passed:
+                return
+
+
+def _split(line: str) -> tuple[tuple[int, int] | None, str]:
+    """((seconds, nanoseconds), text); no stamp when the kubelet speaks itself."""
+    found = _STAMP.match(line)
+    if found is None:
+        return None, line
+    second, fraction, zone = found.groups()
+    at = int(datetime.fromisoformat(second + zone).timestamp())
+    return (at, int((fraction or "0").ljust(9, "0"))), line[found.end():]
+
+
+def _ended(place: Place, name: str, migration: Object | None, jobs: list[View]) -> Outcome | None:
+    end = job_end(jobs[-1]) if jobs else None
+    if jobs and end is None:
+        return None
+    if migration is None:
+        return Outcome(0, f"{migration_resource(name)} is gone: it was deleted, and what was not migrated yet is as it was")
+    over = outcome(place, migration)
+    if over is not None:
+        return over
+    again = f"Start another: {restart_command(place, name)}"
+    if end is None:
+        return Outcome(5, f"{migration_resource(name)} is not over, but no Job works on it", (again,))
+    why = ": ".join(part for part in (end.get("reason", ""), end.get("message", "")) if part)
+    return Outcome(5, f"job.batch/{jobs[-1].name} ended before the migration did ({why})", (again,))
+
+
+def restart_command(place: Place, name: str) -> str:
+    """Submitting a VolumeResize as it is adopts it and creates the Job that is missing."""
+    return f"{place.kubectl('get', 'volumeresize', name, '-o', 'yaml')} | {place.command('submit', '-f', '-')}"
+
+
+def _waiting_for(place: Place, pods: list[Pod], jobs: list[View]) -> str:
+    """Why no log comes, in the words of the scheduler, the kubelet or the Job's controller; empty when the runner runs."""
+    if not pods:
+        return _why_no_pod(place, jobs[-1]) if jobs else ""
+    newest = pods[-1]
+    if newest.phase != "Pending":
+        return ""
+    return f"waiting for pod/{newest.name} to start" + (f": {newest.why_not_running}" if newest.why_not_running else "")
+
+
+def _why_no_pod(place: Place, job: View) -> str:
+    events = place.client.list(paths.events(place.namespace), fieldSelector=f"involvedObject.kind=Job,involvedObject.name={job.name},type=Warning")
+    said = max(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""), default={}).get("message", "")
+    return f"waiting for job.batch/{job.name} to start a pod" + (f": {said}" if said else "")

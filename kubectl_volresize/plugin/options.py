@@ -1,0 +1,77 @@
+"""Options that several verbs share, named as kubectl names them."""
+from __future__ import annotations
+
+import functools
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from . import result
+
+Command = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Where:
+    """-n, --context and --kubeconfig as the user gave them; None where he did not."""
+
+    namespace: str | None = None
+    context: str | None = None
+    kubeconfig: str | None = None
+
+    def overridden_by(self, later: Where) -> Where:
+        """The same options given after the verb win over those before it."""
+        return Where(*(new if new is not None else old for new, old in (
+            (later.namespace, self.namespace), (later.context, self.context), (later.kubeconfig, self.kubeconfig))))
+
+    def command(self, verb: str, *arguments: str, namespace: str | None = None) -> str:
+        """`kubectl volresize VERB ARGUMENTS` against the same cluster, to be shown and pasted; with -n when `namespace` is given."""
+        words = ["kubectl", "volresize", verb, *arguments]
+        for option, value in (("-n", namespace), ("--context", self.context), ("--kubeconfig", self.kubeconfig)):
+            words += [option, value] if value else []
+        return " ".join(shlex.quote(word) for word in words)
+
+    def kubectl(self, *arguments: str, namespace: str | None = None) -> str:
+        """`kubectl ARGUMENTS` against the same cluster, to be shown and pasted."""
+        words = ["kubectl", *arguments]
+        for option, value in (("-n", namespace), ("--context", self.context), ("--kubeconfig", self.kubeconfig)):
+            words += [option, value] if value else []
+        return " ".join(shlex.quote(word) for word in words)
+
+
+def raw_cluster_options(function: Command) -> Command:
+    """-n, --context and --kubeconfig as three parameters."""
+    # Imported when a completion is asked for: it talks to the cluster.
+    def namespaces(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        from .completion import namespaces as found
+        return found(ctx, incomplete)
+
+    for decorate in (
+            click.option("--kubeconfig", metavar="FILE", help="Kubeconfig file to use", type=click.Path(dir_okay=False)),
+            click.option("--context", metavar="NAME", help="Context of the kubeconfig to use"),
+            click.option("-n", "--namespace", metavar="NAMESPACE", help="Namespace of the StatefulSet", shell_complete=namespaces)):
+        function = decorate(function)
+    return function
+
+
+def cluster_options(function: Command) -> Command:
+    """The same as one parameter `where`, merged with what stood before the verb."""
+    @raw_cluster_options
+    @click.pass_context
+    @functools.wraps(function)
+    def with_where(ctx: click.Context, /, namespace: str | None, context: str | None, kubeconfig: str | None, **rest: Any) -> Any:
+        before = ctx.obj if isinstance(ctx.obj, Where) else Where()
+        return function(where=before.overridden_by(Where(namespace, context, kubeconfig)), **rest)
+    return with_where
+
+
+def output_option(*formats: str, default: str = result.TEXT) -> Callable[[Command], Command]:
+    return click.option("-o", "--output", type=click.Choice(formats), default=default, show_default=True, help="Output format")
+
+
+def dry_run_option(function: Command) -> Command:
+    return click.option("--dry-run", type=click.Choice(["none", "client", "server"]), default="none", show_default=True,
+                        help="Only print what would be sent (client), or send it without keeping it (server)")(function)

@@ -1,0 +1,107 @@
+"""What the user ordered with `submit`: a request and what it is called, from flags or from a manifest. Nothing here asks a cluster."""
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field, replace
+
+from ..errors import UsageError
+from ..model import names
+from ..model.quantity import parse_bytes
+from ..model.request import Request, from_spec, parse_volume_flag
+from . import target
+from .image import image
+from .manifest import BadManifest, load
+from .result import Object
+
+_DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+
+
+@dataclass(frozen=True)
+class Flags:
+    """The options of submit that shape a request, as typed."""
+
+    statefulset: str | None = None
+    volumes: tuple[str, ...] = ()
+    filename: str | None = None
+    name: str | None = None
+    image: str | None = None
+    head_room: int | None = None
+    bandwidth: str | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """`name` None: to be found. `namespace` None: the one of the command line. `image_asked`: the user named the image for this migration.
+    `manifest`: what else stood in the file (labels, annotations); {} without one."""
+
+    request: Request
+    name: str | None = None
+    namespace: str | None = None
+    image_asked: bool = False
+    manifest: Object = field(default_factory=dict)
+
+    def equals(self, other: Request) -> bool:
+        """Whether the same was asked for before. The image counts only when both named one: a newer plugin asks for the same with another."""
+        image_counts = self.image_asked and other.image
+
+        def essence(request: Request) -> Object:
+            mover = {key: value for key, value in request.mover.items() if value and (key != "image" or image_counts)}
+            volumes = {one.name: (one.bytes, one.storage_class) for one in request.targets}
+            return {"set": request.statefulset, "volumes": volumes, "head room": request.head_room, "copy": request.copy, "mover": mover,
+                    "acknowledged": set(request.acknowledged)}
+        return essence(self.request) == essence(other)
+
+
+def order(flags: Flags) -> Order:
+    """Raises UsageError with the option or field that is wrong."""
+    if flags.filename is not None:
+        return _from_file(flags, flags.filename)
+    if not flags.statefulset:
+        raise UsageError("name the StatefulSet, or a manifest with -f: submit SET --volume NAME=SIZE")
+    if not flags.volumes:
+        raise UsageError("say which volume and how small: --volume NAME=SIZE, for example --volume data=500Mi")
+    wanted = target.parse(flags.statefulset)
+    if wanted.kind == target.MIGRATION:
+        raise UsageError(f"{flags.statefulset!r} is a VolumeResize; submit takes a StatefulSet")
+    targets = tuple(parse_volume_flag(text) for text in flags.volumes)
+    twice = sorted({one.name for one in targets if [two.name for two in targets].count(one.name) > 1})
+    if twice:
+        raise UsageError(f"--volume names {', '.join(twice)} twice")
+    chosen = image(flags.image, None, os.environ)
+    request = Request(statefulset=wanted.name, targets=targets, mover={"image": chosen.name}, copy=_copy(flags))
+    if flags.head_room is not None:
+        request = replace(request, head_room=flags.head_room)
+    return Order(request=request, name=_checked_name(flags.name, "--name") if flags.name else None, image_asked=chosen.asked)
+
+
+def _copy(flags: Flags) -> Object:
+    if not flags.bandwidth:
+        return {}
+    if parse_bytes(flags.bandwidth) <= 0:
+        raise UsageError(f"--bandwidth {flags.bandwidth}: it must be more than 0 bytes per second")
+    return {"bandwidth": flags.bandwidth}
+
+
+def _from_file(flags: Flags, filename: str) -> Order:
+    doubled = [option for option, given in (("SET", flags.statefulset), ("--volume", flags.volumes), ("--name", flags.name),
+                                            ("--head-room", flags.head_room), ("--bandwidth", flags.bandwidth)) if given not in (None, ())]
+    if doubled:
+        raise UsageError(f"{', '.join(doubled)} and -f do not go together: say it in the manifest")
+    manifest = load(filename)
+    request, meta = from_spec(manifest["spec"]), manifest["metadata"]
+    chosen = image(flags.image, request.image, os.environ)
+    if meta.get("name"):
+        try:
+            _checked_name(str(meta["name"]), "metadata.name")
+        except UsageError as error:
+            raise BadManifest(error.message, file=filename) from error
+    return Order(request=replace(request, mover={**request.mover, "image": chosen.name}), name=meta.get("name"), namespace=meta.get("namespace"),
+                 image_asked=chosen.asked, manifest=manifest)
+
+
+def _checked_name(name: str, where: str) -> str:
+    """The name also becomes the value of a label, hence 63 characters."""
+    if len(name) > names.LIMIT or not _DNS_NAME.fullmatch(name):
+        raise UsageError(f"{where} {name!r} is no name for it: lower-case letters, digits, '-' and '.', at most {names.LIMIT} characters")
+    return name

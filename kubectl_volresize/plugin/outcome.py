@@ -1,0 +1,68 @@
+"""How a migration ended and what to do next: the one place that turns phases and reasons into exit codes and advice."""
+from __future__ import annotations
+
+from ..errors import NeedsHuman, Refused, Resumable, VolresizeError
+from ..model import labels
+from ..model.record import Record, from_status
+from .place import Place
+from .result import Object, Outcome
+from .words import migration_resource
+
+_BY_REASON: dict[str, type[VolresizeError]] = {"Refused": Refused, "Resumable": Resumable, "NeedsHuman": NeedsHuman}
+
+
+def reason(record: Record) -> str:
+    """Why it failed: Refused, Resumable or NeedsHuman; empty when it did not."""
+    if record.phase != labels.FAILED:
+        return ""
+    return next((str(condition["reason"]) for condition in record.conditions if condition["type"] == labels.READY), "")
+
+
+def outcome(place: Place, migration: Object) -> Outcome | None:
+    """None while it is not over."""
+    record = from_status(migration.get("status") or {})
+    if not record.terminal:
+        return None
+    why = reason(record)
+    word = f"{record.phase} ({why})" if why else record.phase
+    code = _BY_REASON.get(why, VolresizeError).exit_code if record.phase == labels.FAILED else 0
+    message = f"{migration_resource(migration['metadata']['name'])} {word}: {record.message}"
+    return Outcome(code, message, advice(place, migration))
+
+
+def advice(place: Place, migration: Object) -> tuple[str, ...]:
+    """What the user does next, a line each."""
+    record, name = from_status(migration.get("status") or {}), migration["metadata"]["name"]
+    if not record.terminal:
+        return (f"Follow it: {place.command('logs', f'vr/{name}', '-f')}",)
+    if record.phase == labels.COMPLETED:
+        return _kept_volumes(place, name, record)
+    if record.phase == labels.FAILED:
+        return _after_failure(place, migration, record)
+    return ()
+
+
+def _kept_volumes(place: Place, name: str, record: Record) -> tuple[str, ...]:
+    kept = [entry for entry in record.volumes if entry.old_pv]
+    if not kept:
+        return ()
+    selector = f"{labels.MIGRATION}={name},{labels.ROLE}={labels.ROLE_OLD}"
+    return (f"The old volumes keep their data with reclaim policy Retain: {', '.join(sorted(entry.old_pv for entry in kept))}",
+            f"See them: {place.where.kubectl('get', 'pv', '-l', selector)}")
+
+
+def _after_failure(place: Place, migration: Object, record: Record) -> tuple[str, ...]:
+    volumes = [word for volume in migration["spec"]["volumes"] for word in ("--volume", _flag(volume))]
+    again = place.command("submit", migration["spec"]["statefulSetName"], *volumes)
+    look = place.kubectl("get", f"{labels.PLURAL}.{labels.GROUP}", migration["metadata"]["name"], "-o", "yaml")
+    return {
+        "Refused": ("Nothing was touched. Remove the causes, then submit again:", f"  {again}"),
+        "Resumable": ("No data is lost; the replica at work is back on its old volumes. Remove the cause, then submit again for the rest:",
+                      f"  {again}"),
+        "NeedsHuman": ("It stopped and left everything as it stands; the old volumes are kept. What was done and under which names:", f"  {look}"),
+    }.get(reason(record), (f"Look at the record: {look}",))
+
+
+def _flag(volume: Object) -> str:
+    storage_class = f",storageClass={volume['storageClass']}" if volume.get("storageClass") else ""
+    return f"{volume['name']}={volume['newSize']}{storage_class}"

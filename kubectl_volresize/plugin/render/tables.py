@@ -1,0 +1,85 @@
+"""Migrations as text: one line each in a list, or one with everything that its record says."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...model.record import Record, VolumeRecord, from_status
+from .. import result
+from ..outcome import reason
+from ..words import instant, span
+
+NONE = "<none>"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Left-aligned columns, three spaces between them, as kubectl prints; no blanks at the ends of lines."""
+    lines = [list(header), *([cell or NONE for cell in row] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join("   ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+
+
+def _phase(record: Record) -> str:
+    why = reason(record)
+    return f"{record.phase}({why})" if why else record.phase
+
+
+def listing(found: result.Listing) -> str:
+    """Empty when there is nothing to list."""
+    if not found.migrations:
+        return ""
+    wide = found.output == result.WIDE
+    header = ["NAME", "STATEFULSET", "PHASE", "REPLICA", "VOLUME", "PROGRESS", "AGE"]
+    header = [*(["NAMESPACE"] if found.everywhere else []), *header, *(["MESSAGE"] if wide else [])]
+    return table(header, [_row(migration, found, wide) for migration in found.migrations])
+
+
+def _row(migration: result.Object, found: result.Listing, wide: bool) -> list[str]:
+    meta, record = migration["metadata"], from_status(migration.get("status") or {})
+    replica = "" if record.current_replica is None else str(record.current_replica)
+    age = span(found.now - instant(meta["creationTimestamp"])) if meta.get("creationTimestamp") else ""
+    row = [meta["name"], migration["spec"]["statefulSetName"], _phase(record), replica, record.current_volume, record.progress, age]
+    return [*([meta["namespace"]] if found.everywhere else []), *row, *([record.message] if wide else [])]
+
+
+def details(shown: result.Details) -> str:
+    assert shown.migration is not None
+    migration, record = shown.migration, from_status(shown.migration.get("status") or {})
+    lines = [f"{name + ':':<14}{value}" for name, value in _facts(migration, record, shown.now) if value]
+    if record.volumes:
+        lines += ["", _volumes(record, shown.output == result.WIDE)]
+    return "\n".join(lines)
+
+
+def _facts(migration: result.Object, record: Record, now: float) -> list[tuple[str, str]]:
+    meta, spec = migration["metadata"], migration["spec"]
+    wanted = ", ".join(f"{volume['name']} to {volume['newSize']}" + (f" in class {volume['storageClass']}" if volume.get("storageClass") else "")
+                       for volume in spec["volumes"])
+    at_work = "" if record.current_replica is None else f", replica {record.current_replica}"
+    return [("VolumeResize", meta["name"]), ("Namespace", meta["namespace"]), ("StatefulSet", spec["statefulSetName"]), ("Wanted", wanted),
+            ("Phase", _phase(record) + at_work + (f", volume {record.current_volume}" if record.current_volume else "")),
+            ("Progress", f"{record.progress} replicas" if record.progress else ""), ("Message", record.message), ("Time", _time(record, now)),
+            ("Image", str((spec.get("mover") or {}).get("image", "")))]
+
+
+def _time(record: Record, now: float) -> str:
+    if not record.start_time:
+        return ""
+    begun = instant(record.start_time)
+    if not record.completion_time:
+        return f"started {record.start_time}, {span(now - begun)} ago"
+    return f"started {record.start_time}, took {span(instant(record.completion_time) - begun)}"
+
+
+def _volumes(record: Record, wide: bool) -> str:
+    header = ["REPLICA", "VOLUME", "OLD", "NEW", "PHASE", "PROGRESS", "STOP", "OLD-VOLUME"]
+    header += ["NEW-VOLUME", "BYTES", "FILES", "MESSAGE"] if wide else []
+    ordered = sorted(record.volumes, key=lambda entry: (-entry.replica, entry.volume))
+    return table(header, [_volume_row(record, entry, wide) for entry in ordered])
+
+
+def _volume_row(record: Record, entry: VolumeRecord, wide: bool) -> list[str]:
+    stopped = record.replica(entry.replica).not_ready_seconds
+    row = [str(entry.replica), entry.volume, entry.old_size, entry.new_size, entry.phase, entry.progress,
+           "" if stopped is None else span(stopped), entry.old_pv]
+    figures = ["" if count is None else str(count) for count in (entry.bytes, entry.files)]
+    return row + ([entry.new_pv, *figures, entry.message] if wide else [])

@@ -1,0 +1,99 @@
+"""What a verb hands up: frozen values, never text on a terminal. render/ is the only room that prints them."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Object = dict[str, Any]
+
+TEXT, WIDE, JSON, YAML, NAME = "text", "wide", "json", "yaml", "name"
+
+
+@dataclass(frozen=True)
+class Result:
+    """`output`: one of the formats above. `notes`: sentences for stderr, such as warnings. `exit_code` as in errors.py."""
+
+    output: str = TEXT
+    notes: tuple[str, ...] = ()
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
+class Change:
+    """One object and what was done with it: created, configured, unchanged, with `(dry run)` when it was not."""
+
+    object: Object
+    done: str
+
+
+@dataclass(frozen=True)
+class Changes(Result):
+    """Objects written. `next_steps`: sentences for people, printed with `text` only."""
+
+    changes: tuple[Change, ...] = ()
+    next_steps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Listing(Result):
+    """VolumeResizes as a table. `now`: seconds since the epoch, for ages; `everywhere`: of all namespaces."""
+
+    migrations: tuple[Object, ...] = ()
+    now: float = 0.0
+    everywhere: bool = False
+
+
+@dataclass(frozen=True)
+class Details(Result):
+    """One VolumeResize with all that its record says. `next_steps` as in Changes."""
+
+    migration: Object | None = None
+    now: float = 0.0
+    next_steps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class VersionInfo(Result):
+    """`image_from`: where the image comes from, in words."""
+
+    version: str = ""
+    image: str = ""
+    image_from: str = ""
+
+
+# -- what comes while a log is followed
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line as the runner wrote it."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something about the following itself (why a pod does not start, a lost connection); not part of the log."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a migration ended. `exit_code` as in errors.py; `advice`: what to do next, a sentence each."""
+
+    exit_code: int
+    message: str
+    advice: tuple[str, ...] = ()
+
+
+Item = LogLine | Notice | Outcome
+
+
+@dataclass(frozen=True)
+class Following(Result):
+    """A log, read while it is printed. `before` is printed first; the exit code is that of the last Outcome in `items`."""
+
+    items: Iterator[Item] = iter(())
+    before: Result | None = None

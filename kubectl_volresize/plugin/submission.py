@@ -1,0 +1,215 @@
+"""Submitting an order: which VolumeResize it is (a new one, or one that exists and asks for the same), whether it may start, and what to create."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from ..errors import AlreadyExists, Forbidden, Refused, VolresizeError
+from ..kube import paths
+from ..model import labels, names
+from ..model.request import Request, from_spec
+from ..plan import manifests, preflight
+from ..plan.preflight import Finding
+from . import target
+from .follow import job_end, runner_jobs
+from .order import Order
+from .place import Place
+from .result import Change, Object
+from .words import migration_resource
+
+
+class PreflightRefused(Refused):
+    """{message}"""
+
+
+class NameTaken(VolresizeError):
+    """{name} exists already and {why}"""
+
+    hint = "leave the name out, or choose another"
+
+
+class JustCreated(VolresizeError):
+    """{message}"""
+
+    hint = "somebody else submitted at the same moment; run the same command again, and it goes on from there"
+
+
+class JobMissing(VolresizeError):
+    """{name} was created, but not its Job: {message}"""
+
+    hint = "run the same command again to create the Job alone, or take it back: {command}"
+
+
+@dataclass(frozen=True)
+class NothingToDo:
+    """All claims and templates have what is asked for."""
+
+    statefulset: str
+    warnings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"nothing to do: the claims of statefulset/{self.statefulset} and its templates have these sizes already"
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """`name` of the VolumeResize; `notes`: warnings, and what was left to the Job."""
+
+    name: str
+    changes: tuple[Change, ...]
+    notes: tuple[str, ...] = ()
+    already_running: bool = False
+
+
+def submit(place: Place, ordered: Order, dry_run: str = "none") -> NothingToDo | Submitted:
+    """Raises PreflightRefused, NameTaken, JustCreated, JobMissing, UsageError; nothing was created but with JobMissing."""
+    try:
+        existing = target.migrations(place)
+    except target.NotInstalled as error:
+        raise _refused([Finding("not-installed", f"customresourcedefinition/{labels.PLURAL}.{labels.GROUP}", "is not installed in this cluster",
+                                error.advice)]) from error
+    adopted = _adoptable(ordered, existing)
+    if adopted is not None:
+        jobs = runner_jobs(place, adopted["metadata"]["name"])
+        if jobs and job_end(jobs[-1]) is None:
+            return _running(adopted, jobs[-1].raw)
+    migration = adopted or _manifest(place, ordered, existing)
+    notes: tuple[str, ...] = ()
+    if not (migration.get("status") or {}).get("startTime"):
+        # One that has begun is in a state that the checks before a start would call wrong; its runner checks what matters then.
+        checked = _check(place, migration, ordered, existing)
+        if isinstance(checked, NothingToDo):
+            return checked
+        notes = checked
+    if adopted is not None:
+        return _adopt(place, adopted, ordered, notes, dry_run)
+    return _create(place, migration, ordered.request, notes, dry_run)
+
+
+def _over(migration: Object) -> bool:
+    return (migration.get("status") or {}).get("phase") in labels.TERMINAL
+
+
+def _adoptable(ordered: Order, existing: list[Object]) -> Object | None:
+    """The unfinished VolumeResize that asks for the same."""
+    fitting = [one for one in target.newest_first(existing)
+               if ordered.name in (None, one["metadata"]["name"]) and not _over(one) and ordered.equals(from_spec(one["spec"]))]
+    return fitting[0] if fitting else None
+
+
+def _running(migration: Object, job: Object) -> Submitted:
+    name = migration["metadata"]["name"]
+    return Submitted(name, (Change(migration, "unchanged"), Change(job, "unchanged")), (f"{migration_resource(name)} is running already.",), True)
+
+
+def _manifest(place: Place, ordered: Order, existing: list[Object]) -> Object:
+    """A new VolumeResize as it is POSTed."""
+    from ..templates import render
+
+    name = ordered.name or _free_name(place, ordered.request.statefulset, existing)
+    body: Object = render("volumeresize", name=name, namespace=place.namespace, spec=ordered.request.to_spec())
+    given = manifests.without_server_fields(ordered.manifest)["metadata"] if ordered.manifest else {}
+    for key in ("labels", "annotations"):
+        merged = {**(given.get(key) or {}), **body["metadata"].get(key, {})}
+        if merged:
+            body["metadata"][key] = merged
+    if ordered.name is None and name != ordered.request.statefulset and len(ordered.request.statefulset) > names.LIMIT:
+        body["metadata"].setdefault("annotations", {})[labels.FULL_NAME] = ordered.request.statefulset
+    return body
+
+
+def _free_name(place: Place, statefulset: str, existing: list[Object]) -> str:
+    sets = {one["metadata"]["name"] for one in place.client.list(paths.statefulsets(place.namespace))} - {statefulset}
+    return names.migration(statefulset, frozenset(sets | {one["metadata"]["name"] for one in existing}))
+
+
+def _check(place: Place, migration: Object, ordered: Order, existing: list[Object]) -> NothingToDo | tuple[str, ...]:
+    """Warnings and what is left to the Job, as sentences. Raises PreflightRefused with everything that speaks against it, NameTaken."""
+    # Brings requests with it, which --help must not pay.
+    from ..kube.observe import observe_permitted
+
+    request = from_spec(migration["spec"])
+    cluster = observe_permitted(place.client, migration)
+    found = preflight.findings(cluster, request)
+    warnings = tuple(f"warning: {finding}" for finding in found if finding.severity == preflight.WARNING)
+    if cluster.unreadable:
+        warnings += (f"left to the Job, since you may not read them: {', '.join(cluster.unreadable)}",)
+    if preflight.nothing_to_do(cluster, request):
+        # Also under a name that is taken: a pipeline that submits its manifest again after all is done has done nothing wrong.
+        return NothingToDo(request.statefulset, warnings)
+    for one in existing:
+        if one["metadata"]["name"] == ordered.name and one is not migration:
+            why = f"is over ({one['status']['phase']})" if _over(one) else "asks for something else"
+            raise NameTaken(name=migration_resource(one["metadata"]["name"]), why=why)
+    refusals = [*_not_installed(place), *preflight.refusals(found)]
+    if refusals:
+        raise _refused(refusals)
+    return warnings
+
+
+def _not_installed(place: Place) -> Iterator[Finding]:
+    """What the namespace needs and a Job would fail without; what the user may not look at is taken for present."""
+    binding = f"{labels.VOLUMES_ROLE.removesuffix('-volumes')}-{place.namespace}"
+    wanted: tuple[tuple[str, Callable[[], str]], ...] = (
+        (f"serviceaccount/{labels.RUNNER_ACCOUNT}", lambda: paths.service_accounts(place.namespace, labels.RUNNER_ACCOUNT)),
+        (f"rolebinding/{labels.RUNNER_ROLE}", lambda: paths.role_bindings(place.namespace, labels.RUNNER_ROLE)),
+        (f"clusterrolebinding/{binding}", lambda: paths.cluster_role_bindings(binding)))
+    for name, path in wanted:
+        try:
+            missing = place.client.find(path()) is None
+        except Forbidden:
+            continue
+        if missing:
+            yield Finding("not-installed", name, f"does not exist; migrations in namespace {place.namespace} need it",
+                          f"an admin of the cluster runs once: {place.command('install')}")
+
+
+def _refused(refusals: list[Finding]) -> PreflightRefused:
+    """Each reason on its own lines, with what to do about it."""
+    lines = [f"refused, nothing was created; {len(refusals)} reason{'s' if len(refusals) > 1 else ''}:"]
+    for finding in refusals:
+        lines.append(f"  {finding.object} {finding.message}")
+        if finding.fix:
+            lines.append(f"      fix: {finding.fix}")
+    return PreflightRefused("\n".join(lines))
+
+
+_DONE = {"none": "created", "client": "created (dry run)", "server": "created (server dry run)"}
+
+
+def _create(place: Place, migration: Object, request: Request, notes: tuple[str, ...], dry_run: str) -> Submitted:
+    name, job = migration["metadata"]["name"], _job(request, migration["metadata"]["name"], place.namespace, attempt=1)
+    if dry_run != "client":
+        try:
+            migration = place.client.create(paths.migrations(place.namespace), migration, dry_run=dry_run == "server")
+        except AlreadyExists as error:
+            raise JustCreated(f"{migration_resource(name)} exists already") from error
+        try:
+            job = place.client.create(paths.jobs(place.namespace), job, dry_run=dry_run == "server")
+        except VolresizeError as error:
+            raise JobMissing(error.fields.get("message") or error.message, name=migration_resource(name),
+                             command=place.kubectl("delete", "volumeresize", name)) from error
+    return Submitted(name, (Change(migration, _DONE[dry_run]), Change(job, _DONE[dry_run])), notes)
+
+
+def _adopt(place: Place, migration: Object, ordered: Order, notes: tuple[str, ...], dry_run: str) -> Submitted:
+    """Only the Job that is missing, and the image in a VolumeResize that somebody applied without one: its runner starts the movers with it."""
+    meta, done = migration["metadata"], "unchanged"
+    request, server = from_spec(migration["spec"]), dry_run == "server"
+    if not request.image:
+        request = replace(request, mover={**request.mover, "image": ordered.request.image})
+        patch = {"metadata": {"resourceVersion": meta["resourceVersion"]}, "spec": {"mover": request.mover}}
+        done = _DONE[dry_run].replace("created", "configured")
+        if dry_run != "client":
+            migration = place.client.merge_patch(paths.migrations(place.namespace, meta["name"]), patch, dry_run=server)
+    job = _job(request, meta["name"], place.namespace, attempt=len(runner_jobs(place, meta["name"])) + 1)
+    if dry_run != "client":
+        job = place.client.create(paths.jobs(place.namespace), job, dry_run=server)
+    return Submitted(meta["name"], (Change(migration, done), Change(job, _DONE[dry_run])), notes)
+
+
+def _job(request: Request, name: str, namespace: str, attempt: int) -> Object:
+    from ..templates import render
+
+    job: Object = render("job", **manifests.job_values(request, name, namespace, attempt))
+    return job

@@ -32,6 +32,10 @@ def _error(response: requests.Response, verb: str, path: str) -> ApiError:
     message = str(body.get("message", "")) if is_status else (response.reason or "")
     reason = str(body.get("reason", "")) if is_status else ""
     kind = AlreadyExists if reason == "AlreadyExists" else _BY_STATUS.get(response.status_code, ApiError)
+    causes = (body.get("details") or {}).get("causes") or [] if is_status else []
+    if any(cause.get("field") == "metadata.uid" for cause in causes):
+        # A patch meant for another object of that name: where a PUT gets 409, a patch is told that its uid is an immutable field (seen).
+        kind = Conflict
     retry_after = response.headers.get("Retry-After", "")
     return kind(status=response.status_code, verb=verb, path=path, message=message[:2000], reason=reason, body=body if is_status else {},
                 retry_after=float(retry_after) if retry_after.isdigit() else None)

@@ -131,6 +131,8 @@ def _prepare_namespace(store: Store, obj: Object) -> None:
 
 
 def _prepare_definition(store: Store, obj: Object) -> None:
+    for version in obj["spec"]["versions"]:
+        schema.check_words(version["schema"]["openAPIV3Schema"])
     obj["status"] = {"conditions": [{"type": kind, "status": "True"} for kind in ("NamesAccepted", "Established")]}
 
 

@@ -31,7 +31,9 @@ def json_patch(document: Any, ops: list[dict[str, Any]]) -> Any:
 def _apply(document: Any, op: dict[str, Any]) -> Any:
     kind, keys = op["op"], _keys(op["path"])
     if kind == "test":
-        if _find(document, keys, op["path"]) != op.get("value"):
+        parent, last = _find(document, keys[:-1], op["path"]), keys[-1]
+        absent = isinstance(parent, dict) and last not in parent and op.get("value") is None
+        if not absent and _find(document, keys, op["path"]) != op.get("value"):
             raise bad_patch(f"testing value {op['path']} failed")
         return document
     if kind in ("move", "copy"):
@@ -44,7 +46,8 @@ def _apply(document: Any, op: dict[str, Any]) -> Any:
     if not keys:
         return copy.deepcopy(op["value"])
     parent, last = _find(document, keys[:-1], op["path"]), keys[-1]
-    if kind != "add":
+    # The server's library lets a replace add a key that is not there.
+    if kind == "remove" or isinstance(parent, list) and kind == "replace":
         _find(parent, [last], op["path"])
     if isinstance(parent, list):
         position = len(parent) if last == "-" else int(last)

@@ -53,5 +53,12 @@ def invalid(kind: str, name: str, message: str) -> Refusal:
     return Refusal(422, "Invalid", f'{kind} "{name}" is invalid: {message}', {"name": name, "kind": kind})
 
 
+def other_uid(kind: str, name: str, uid: str) -> Refusal:
+    """To a patch that names another UID; a PUT gets a conflict instead."""
+    why = f'Invalid value: "{uid}": field is immutable'
+    return Refusal(422, "Invalid", f'{kind} "{name}" is invalid: metadata.uid: {why}',
+                   {"name": name, "kind": kind, "causes": [{"reason": "FieldValueInvalid", "message": why, "field": "metadata.uid"}]})
+
+
 def bad_patch(message: str) -> Refusal:
     return Refusal(422, "Invalid", "the server rejected our request due to an error in our request", {"causes": [{"message": message}]})

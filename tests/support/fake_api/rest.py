@@ -8,7 +8,7 @@ from typing import Any
 
 from . import admission
 from .patches import json_patch, merge_patch
-from .refusal import Refusal, already_exists, bad_request, conflict, invalid, not_found
+from .refusal import Refusal, already_exists, bad_request, conflict, invalid, not_found, other_uid
 from .resources import BY_PLURAL, Resource, Target
 from .store import Key, Object, Store, key_of, key_of_target
 
@@ -66,6 +66,7 @@ class Rest:
             raise bad_request("the name of the object does not match the name on the URL")
         if not body["metadata"].get("resourceVersion") and not target.resource.unconditional:
             raise invalid(target.resource.kind, target.name, "metadata.resourceVersion: Invalid value: 0x0: must be specified for an update")
+        self._check_preconditions(target.resource, old, {"uid": body["metadata"].get("uid")})
         return self._update(target, old, body, dry_run)
 
     def patch(self, target: Target, content_type: str, body: Any, manager: str = "fake", dry_run: bool = False) -> Object:
@@ -84,6 +85,9 @@ class Rest:
 
     def delete(self, target: Target, options: Object | None = None, dry_run: bool = False) -> Object:
         """DELETE. Answers with the object while it stays, else with a Status. Raises Refusal 404, 409."""
+        if options:
+            # As soon as there is a body, the query does not count.
+            dry_run = options.get("dryRun") == ["All"]
         options = options or {}
         old = self.get(target)
         self._check_preconditions(target.resource, old, options.get("preconditions") or {})
@@ -136,8 +140,9 @@ class Rest:
     def _update(self, target: Target, old: Object, body: Object, dry_run: bool) -> Object:
         resource, key = target.resource, key_of_target(target)
         given = body.get("metadata") or {}
-        preconditions = {name: given[name] for name in ("uid", "resourceVersion") if given.get(name)}
-        self._check_preconditions(resource, old, preconditions)
+        self._check_preconditions(resource, old, {"resourceVersion": given.get("resourceVersion")})
+        if given.get("uid") and given["uid"] != old["metadata"]["uid"]:
+            raise other_uid(resource.kind, target.name, given["uid"])
         if target.sub == "status":
             new: Object = {**old, "status": copy.deepcopy(body.get("status"))}
         else:

@@ -13,6 +13,20 @@ _TYPES: dict[str, tuple[type, ...]] = {"object": (dict,), "array": (list,), "str
                                        "boolean": (bool,)}
 
 
+_WORDS = {"type", "description", "properties", "items", "required", "enum", "format", "pattern", "default", "minimum", "maximum", "minLength",
+          "maxLength", "minItems", "maxItems", "anyOf", "additionalProperties", "nullable"}
+
+
+def check_words(schema: Schema, path: str = "openAPIV3Schema") -> None:
+    """Raises AssertionError for a word that no schema has: an unquoted comma in a description makes one of what follows it."""
+    unknown = sorted(word for word in schema if word not in _WORDS and not word.startswith("x-kubernetes-"))
+    assert not unknown, f"{path} has words that no schema has: {unknown}"
+    for name, inner in schema.get("properties", {}).items():
+        check_words(inner, f"{path}.{name}")
+    if "items" in schema:
+        check_words(schema["items"], f"{path}[]")
+
+
 def with_defaults(schema: Schema, value: Any) -> Any:
     """`value` with the schema's defaults filled in."""
     if isinstance(value, dict):

@@ -12,7 +12,7 @@ help: ## what there is to make
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: ## shrink the volumes of a running StatefulSet in a real cluster, and check every promise
-	hack/with-cluster.sh python hack/demo.py
+	hack/with-cluster.sh python hack/demo
 
 test: ## all tests, on a real cluster and as root too
 	hack/need-packages.sh $(TEST_PACKAGES)

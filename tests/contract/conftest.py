@@ -77,7 +77,8 @@ class Cluster:
 
     def config_map(self, **meta: Any) -> Object:
         """The smallest object there is."""
-        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": self.name(), "namespace": self.namespace, **meta}, "data": {"key": "one"}}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": self.name(), "namespace": self.namespace, **meta},
+                "data": {"key": "one"}}
         return self.client.create(f"/api/v1/namespaces/{self.namespace}/configmaps", body)
 
     def config_map_path(self, obj: Object) -> str:
@@ -92,7 +93,8 @@ class Cluster:
         spec: Object = {"accessModes": ["ReadWriteOnce"], "storageClassName": storage_class, "resources": {"requests": {"storage": size}}}
         if volume:
             spec["volumeName"] = volume
-        body = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name or self.name(), "namespace": self.namespace}, "spec": spec}
+        body = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name or self.name(), "namespace": self.namespace},
+                "spec": spec}
         return self.client.create(paths.claims(self.namespace), body)
 
     def pod(self, claim: str | None = None, command: list[str] | None = None, **meta: Any) -> Object:
@@ -122,8 +124,8 @@ class Cluster:
         name = self.name()
         labels = {"app": name}
         container = {**_APP, "volumeMounts": [{"name": "data", "mountPath": "/data"}]}
-        template = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "standard",
-                                                          "resources": {"requests": {"storage": "48Mi"}}}}
+        template = {"metadata": {"name": "data"},
+                    "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "standard", "resources": {"requests": {"storage": "48Mi"}}}}
         self.client.create(paths.statefulsets(self.namespace), {
             "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name, "namespace": self.namespace},
             "spec": {"replicas": replicas, "serviceName": name, "selector": {"matchLabels": labels}, "podManagementPolicy": policy,

@@ -210,6 +210,8 @@ class FakeApi(World):
         pod = self.store.find("pods", target.namespace, target.name)
         if pod is None:
             raise not_found("pods", target.name)
+        if not pod["spec"].get("nodeName"):
+            return ""
         if "containerStatuses" not in pod["status"]:
             raise bad_request(f'container "{pod["spec"]["containers"][0]["name"]}" in pod "{target.name}" is waiting to start: ContainerCreating')
         uid = pod["metadata"]["uid"]

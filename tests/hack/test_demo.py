@@ -33,7 +33,8 @@ def test_a_set_deleted_without_a_freeze_is_told_from_a_frozen_one() -> None:
 
 
 def test_a_pod_is_not_ready_from_its_stop_until_its_successor_is() -> None:
-    events = [_pod(0, "ADDED", True), _pod(1, "MODIFIED", False), _pod(2, "DELETED", False), _pod(3, "ADDED", False, "new"), _pod(4, "MODIFIED", True, "new")]
+    events = [_pod(0, "ADDED", True), _pod(1, "MODIFIED", False), _pod(2, "DELETED", False), _pod(3, "ADDED", False, "new"),
+              _pod(4, "MODIFIED", True, "new")]
     assert timeline.not_ready(events, "test-sts-0") == [Span(1, 4)]
     assert timeline.lives(events, "test-sts-0") == ["old", "new"]
 
@@ -87,7 +88,8 @@ def test_a_smaller_volume_with_the_same_content_breaks_nothing(volume: Volume) -
 
 
 @pytest.mark.parametrize("disaster", [
-    {"digest": "e", "entries": ("a", "c")}, {"allocated": 1 << 20}, {"sum_before": "another"}, {"lines": 10}, {"requested": "1Gi"}, {"size_kib": 1000000}],
+    {"digest": "e", "entries": ("a", "c")}, {"allocated": 1 << 20}, {"sum_before": "another"}, {"lines": 10}, {"requested": "1Gi"},
+    {"size_kib": 1000000}],
     ids=["content", "hole filled", "another journal", "silent application", "claim of the old size", "volume of the old size"])
 def test_each_disaster_to_data_breaks_a_promise(volume: Volume, disaster: dict[str, Any]) -> None:
     after = replace(volume, requested="500Mi", persistent_volume="pv-2", size_kib=469328, lines=50, sum="t", sum_before="s")

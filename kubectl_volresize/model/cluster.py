@@ -199,7 +199,7 @@ class Claim(View):
 
     @property
     def block(self) -> bool:
-        return self.spec.get("volumeMode", "Filesystem") == "Block"
+        return bool(self.spec.get("volumeMode", "Filesystem") == "Block")
 
 
 class Volume(View):
@@ -286,8 +286,10 @@ class StatefulSet(View):
             return f"updateStrategy.rollingUpdate.partition is {partition}"
         return ""
 
-    def marked_by(self, migration_uid: str) -> bool:
-        return bool(migration_uid) and self.annotations.get(labels.MIGRATION_UID) == migration_uid
+    def marked_by(self, migration_uid: str, ordinal: int) -> bool:
+        """Created by us in the swap of this replica."""
+        return (bool(migration_uid) and self.annotations.get(labels.MIGRATION_UID) == migration_uid
+                and self.annotations.get(labels.REPLICA_MARK) == str(ordinal))
 
 
 class Budget(View):
@@ -333,7 +335,8 @@ class Mover:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Everything one decision looks at, read at one moment. `migration` is the VolumeResize itself."""
+    """Everything one decision looks at, read at one moment. `migration` is the VolumeResize itself, `others` the other ones in the namespace;
+    `unreadable` names what this user may not read (never empty-handed for the runner)."""
 
     namespace: str
     migration: View
@@ -348,7 +351,7 @@ class Cluster:
     ready_nodes: frozenset[str] = frozenset()
     classes: dict[str, Object] = field(default_factory=dict)
     others: tuple[View, ...] = ()
-    namespace_terminating: bool = False
+    unreadable: tuple[str, ...] = ()
 
     def volume_of(self, claim: Claim | None) -> Volume | None:
         return self.volumes.get(claim.volume_name) if claim is not None else None
@@ -357,5 +360,10 @@ class Cluster:
         # An application pod that never got a node has no process anywhere.
         return pod.shut_down(node_ready=not pod.node or pod.node in self.ready_nodes)
 
-    def claim(self, volume: str, ordinal: int, statefulset: str) -> Claim | None:
+    def claim_of(self, volume: str, statefulset: str, ordinal: int) -> Claim | None:
         return self.claims.get(names.claim(volume, statefulset, ordinal))
+
+    @property
+    def cancelled(self) -> bool:
+        """The user deleted the VolumeResize while it runs."""
+        return self.migration.terminating

@@ -11,6 +11,7 @@ from . import labels
 Object = dict[str, Any]
 _T = TypeVar("_T")
 
+
 def _as(json_name: str, default: Any) -> Any:
     if isinstance(default, (dict, tuple)):
         return field(default_factory=lambda: type(default)(), metadata={"json": json_name})
@@ -70,7 +71,7 @@ class ReplicaRecord:
 @dataclass(frozen=True)
 class Record:
     """The whole status. `saved_set`: the StatefulSet's manifest as a JSON string, exactly as read before it was deleted; `set_uid`: the set that we
-    know; `stopping` = {reason, message}: undo the current replica and end with this."""
+    know; `stopping` = {reason, message}: undo the current replica and end with this; `runner`: the runner's pod that wrote last."""
 
     phase: str = labels.PENDING
     conditions: tuple[Object, ...] = ()
@@ -87,6 +88,7 @@ class Record:
     retention: Object = field(default_factory=dict)
     stopping: Object = field(default_factory=dict)
     last_request: Object = field(default_factory=dict)
+    runner: str = ""
 
     def volume(self, ordinal: int, name: str) -> VolumeRecord:
         """The entry of one volume; a fresh one when nothing was recorded yet."""
@@ -132,10 +134,12 @@ class Record:
     def to_status(self) -> Object:
         """As it stands in the API; empty fields left out."""
         status: Object = {"phase": self.phase}
-        plain = {"progress": self.progress, "conditions": list(self.conditions), "volumeStatuses": [_to_json(entry) for entry in self.volumes],
-                 "replicas": [_to_json(entry) for entry in self.replicas], "currentVolume": self.current_volume, "message": self.message[:2000],
-                 "startTime": self.start_time, "completionTime": self.completion_time, "savedStatefulSet": self.saved_set, "statefulSetUID": self.set_uid,
-                 "originalRetentionPolicy": self.retention, "stopping": self.stopping, "lastRequest": self.last_request}
+        plain = {"progress": self.progress, "conditions": list(self.conditions), "replicas": [_to_json(entry) for entry in self.replicas],
+                 "volumeStatuses": [_to_json(entry) for entry in self.volumes], "currentVolume": self.current_volume, "message": self.message[:2000],
+                 "startTime": self.start_time, "completionTime": self.completion_time,
+                 "savedStatefulSet": self.saved_set, "statefulSetUID": self.set_uid,
+                 "originalRetentionPolicy": self.retention, "stopping": self.stopping, "lastRequest": self.last_request,
+                 "runner": self.runner}
         status.update({key: value for key, value in plain.items() if value})
         if self.current_replica is not None:
             status["currentReplica"] = self.current_replica
@@ -152,4 +156,5 @@ def from_status(status: Object) -> Record:
         progress=status.get("progress", ""),
         start_time=status.get("startTime", ""), completion_time=status.get("completionTime", ""), saved_set=status.get("savedStatefulSet", ""),
         set_uid=status.get("statefulSetUID", ""), retention=status.get("originalRetentionPolicy") or {}, stopping=status.get("stopping") or {},
-        last_request=status.get("lastRequest") or {})
+        last_request=status.get("lastRequest") or {},
+        runner=status.get("runner", ""))

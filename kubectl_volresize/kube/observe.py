@@ -1,0 +1,125 @@
+"""From the API server to model.cluster. The plugin and the runner see the cluster through these same eyes; what it means is decided in plan/."""
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..errors import ApiError, Forbidden
+from ..model import labels, names
+from ..model.cluster import Budget, Claim, Cluster, Mover, Object, Pod, StatefulSet, View, Volume
+from . import paths
+from .client import Client
+
+_LOG_TAIL = 50  # lines; a mover speaks at most once a second
+
+
+def observe(client: Client, migration: Object) -> Cluster:
+    """All that the runner's decisions look at. Raises Forbidden when a right is missing, ApiError, Unreachable."""
+    return _observe(client, migration, volumes=_volumes, classes=lambda: client.list(paths.storage_classes()),
+                    nodes=lambda: client.list(paths.nodes()), unreadable=[])
+
+
+def observe_permitted(client: Client, migration: Object) -> Cluster:
+    """The same for a user who may lack the right to read volumes, classes or nodes: these are then named in `unreadable` and left to the Job."""
+    unreadable: list[str] = []
+
+    def or_nothing(what: str, path: str) -> list[Object]:
+        try:
+            return client.list(path)
+        except Forbidden:
+            unreadable.append(what)
+            return []
+
+    def volumes(client: Client, wanted: set[str]) -> dict[str, Volume]:
+        try:
+            return _volumes(client, wanted)
+        except Forbidden:
+            unreadable.append("persistentvolumes")
+            return {}
+
+    return _observe(client, migration, volumes=volumes, classes=lambda: or_nothing("storageclasses", paths.storage_classes()),
+                    nodes=lambda: or_nothing("nodes", paths.nodes()), unreadable=unreadable)
+
+
+def _observe(client: Client, migration: Object, *, volumes: Any, classes: Any, nodes: Any, unreadable: list[str]) -> Cluster:
+    namespace, own_name = migration["metadata"]["namespace"], migration["metadata"]["name"]
+    set_name = migration["spec"]["statefulSetName"]
+    found = client.find(paths.statefulsets(namespace, set_name))
+    pods = [Pod(raw) for raw in client.list(paths.pods(namespace))]
+    claims = {raw["metadata"]["name"]: Claim(raw) for raw in client.list(paths.claims(namespace))}
+    ours = {name: claim for name, claim in claims.items() if _concerns(claim, set_name, migration)}
+    entries = (migration.get("status") or {}).get("volumeStatuses") or []
+    recorded = {entry[key] for entry in entries for key in ("oldPVName", "newPVName") if entry.get(key)}
+    wanted = recorded | {claim.volume_name for claim in ours.values() if claim.volume_name}
+    movers, measurers = _copiers(client, namespace, own_name, pods)
+    return Cluster(
+        namespace=namespace, migration=View(migration), statefulset=StatefulSet(found) if found else None,
+        pods=_replicas(pods, set_name, migration), claims=claims, volumes=volumes(client, wanted), movers=movers, measurers=measurers,
+        budgets=tuple(Budget(raw) for raw in client.list(paths.budgets(namespace))),
+        revisions=tuple(View(raw) for raw in client.list(paths.revisions(namespace))),
+        ready_nodes=frozenset(node["metadata"]["name"] for node in nodes() if _node_ready(node)),
+        classes={raw["metadata"]["name"]: raw for raw in classes()},
+        others=tuple(View(raw) for raw in client.list(paths.migrations(namespace)) if raw["metadata"]["name"] != own_name),
+        unreadable=tuple(unreadable))
+
+
+def _concerns(claim: Claim, set_name: str, migration: Object) -> bool:
+    """A claim of the set's replicas, or a temporary one of this migration."""
+    if claim.labels.get(labels.MIGRATION) == migration["metadata"]["name"]:
+        return True
+    volumes = [volume["name"] for volume in migration["spec"]["volumes"]]
+    return any(names.ordinal_of(claim.name, f"{volume}-{set_name}") is not None for volume in volumes)
+
+
+def _replicas(pods: list[Pod], set_name: str, migration: Object) -> dict[int, Pod]:
+    """Pods of the set by ordinal: its name's form and not one of our own pods, which could bear a name of that form too."""
+    found = {}
+    for pod in pods:
+        ordinal = names.ordinal_of(pod.name, set_name)
+        if ordinal is not None and labels.ROLE not in pod.labels and not pod.labels.get("batch.kubernetes.io/job-name"):
+            found[ordinal] = pod
+    return found
+
+
+def _volumes(client: Client, wanted: set[str]) -> dict[str, Volume]:
+    found = {name: client.find(paths.volumes(name)) for name in sorted(wanted)}
+    return {name: Volume(raw) for name, raw in found.items() if raw is not None}
+
+
+def _node_ready(node: Object) -> bool:
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in node.get("status", {}).get("conditions") or [])
+
+
+def _copiers(client: Client, namespace: str, migration: str, pods: list[Pod]) -> tuple[dict[tuple[int, str], Mover], dict[tuple[int, str], Mover]]:
+    kinds: dict[str, dict[tuple[int, str], Mover]] = {labels.ROLE_MOVER: {}, labels.ROLE_MEASURE: {}}
+    for pod in pods:
+        role = pod.labels.get(labels.ROLE, "")
+        if pod.labels.get(labels.MIGRATION) == migration and role in kinds:
+            key = (int(pod.labels[labels.REPLICA]), pod.labels[labels.VOLUME])
+            kinds[role][key] = Mover(pod, last_event(client, namespace, pod))
+    return kinds[labels.ROLE_MOVER], kinds[labels.ROLE_MEASURE]
+
+
+def last_event(client: Client, namespace: str, pod: Pod) -> Object:
+    """The last thing that a mover said: its termination message when it ended, else the last JSON line of its log; {} when it said nothing yet.
+
+    The log and not the pod's phase, since the kubelet takes up to two seconds to report a finished container (measured).
+    """
+    if pod.last_words:
+        return pod.last_words
+    if pod.phase not in ("Running", "Failed", "Succeeded"):
+        return {}
+    try:
+        lines = list(client.log(namespace, pod.name, tailLines=_LOG_TAIL))
+    except ApiError:
+        # No log yet, or none any more: the pod is then judged by its status alone.
+        return {}
+    for line in reversed(lines):
+        if line.startswith("{"):
+            try:
+                event: Object = json.loads(line)
+            except ValueError:
+                continue
+            if "event" in event:
+                return event
+    return {}

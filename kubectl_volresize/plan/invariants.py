@@ -1,0 +1,145 @@
+"""What must be true before a write, whatever the planner thought: the safety argument once more, as assertions. Each looks at the cluster as just
+read and at the record as it was written; a broken one stops the runner for a human before the write is made."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..errors import InvariantBroken
+from ..model.cluster import Cluster
+from ..model.record import Record, VolumeRecord
+from ..model.request import Request
+from . import steps, undo_steps
+from .views import VolumeView, views, word_is_of
+
+
+def check(step: steps.Step, cluster: Cluster, record: Record, request: Request) -> None:
+    """Raises InvariantBroken with every promise that `step` would break."""
+    rule = _RULES.get(type(step))
+    broken = list(rule(step, cluster, record, request)) if rule else []
+    if broken:
+        raise InvariantBroken(f"{step}: " + "; ".join(broken))
+
+
+def _replica_views(step: Any, cluster: Cluster, record: Record, request: Request) -> tuple[VolumeView, ...]:
+    return tuple(view for view in views(cluster, record, request, step.replica) if view.entry.old_claim_uid)
+
+
+def _both_kept(view: VolumeView) -> Iterator[str]:
+    for volume, name in ((view.old, view.entry.old_pv), (view.new, view.entry.new_pv)):
+        if volume is None or not volume.retained:
+            yield f"volume {name} is not there with reclaim policy Retain"
+
+
+def _verified(record: Record, entry: VolumeRecord) -> Iterator[str]:
+    """The copy was verified by a pass that began after this very pod was seen shut down."""
+    if not word_is_of(entry.verified, record.replica(entry.replica).pod_uid):
+        yield f"the copy of claim {entry.old_claim} is not verified since the stop"
+
+
+def _set_is_inert(cluster: Cluster) -> Iterator[str]:
+    if cluster.statefulset is not None and not cluster.statefulset.inert:
+        yield "the StatefulSet is neither frozen nor absent: its controller would create an empty claim and start on it"
+
+
+def _hold(step: steps.Hold, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
+    for view in _replica_views(step, cluster, record, request):
+        if not view.on_original_claim:
+            yield f"claim {view.entry.old_claim} is not as recorded"
+        yield from _both_kept(view)
+
+
+def _begin_swap(step: steps.BeginSwap, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
+    pod = cluster.pods.get(step.replica)
+    if pod is None or not pod.held or not cluster.shut_down(pod) or pod.uid != record.replica(step.replica).pod_uid:
+        yield "the pod is not held and shut down"
+    for view in _replica_views(step, cluster, record, request):
+        yield from _both_kept(view)
+        yield from _verified(record, view.entry)
+        if not view.on_original_claim:
+            yield f"claim {view.entry.old_claim} is not as recorded"
+
+
+def _delete_temporary(step: steps.DeleteTemporaryClaim, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
+    for view in _replica_views(step, cluster, record, request):
+        if view.temporary is None or view.temporary.name != step.claim:
+            continue
+        if not view.on_original_claim:
+            yield from _both_kept(view)
+            yield from _verified(record, view.entry)
+        if view.old is None or not view.old.retained and not view.on_original_claim:
+            yield f"volume {view.entry.old_pv} is not there"
+
+
+def _freeze(step: steps.Freeze, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
+    yield from _begin_swap(steps.BeginSwap(step.replica, ()), cluster, record, request)
+    if record.saved_set != step.manifest_json:
+        yield "the manifest that would be deleted is not the one that was saved"
+    if cluster.statefulset is None or cluster.statefulset.resource_version != step.resource_version:
+        yield "the StatefulSet has changed since it was saved"
+
+
+def _release(step: steps.Release, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
+    seen = _replica_views(step, cluster, record, request)
+    if not seen or not all(view.on_original_claim for view in seen):
+        yield from _set_is_inert(cluster)
+    elif cluster.statefulset is not None and cluster.statefulset.inert:
+        # The way forward: the claims still stand, and will go next.
+        for view in seen:
+            yield from _verified(record, view.entry)
+
+
+def _delete_claim(step: steps.DeleteClaim, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
+    entry = record.volume(step.replica, step.volume)
+    yield from _set_is_inert(cluster)
+    yield from _verified(record, entry)
+    if not step.uid or step.uid != entry.old_claim_uid:
+        yield "the claim's UID is not the recorded one"
+    if step.replica in cluster.pods:
+        yield "the pod is still there"
+    for view in _replica_views(step, cluster, record, request):
+        if view.target.name == step.volume:
+            yield from _both_kept(view)
+
+
+def _create_claim(step: steps.CreateClaim, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
+    entry = record.volume(step.replica, step.volume)
+    yield from _set_is_inert(cluster)
+    yield from _verified(record, entry)
+    volume = cluster.volumes.get(entry.new_pv)
+    if step.claim["spec"]["volumeName"] != entry.new_pv or volume is None or volume.uid != entry.new_pv_uid:
+        yield "the claim would not stand on the recorded new volume"
+    elif not volume.reserved_for(cluster.namespace, entry.old_claim):
+        yield f"volume {entry.new_pv} is not reserved for claim {entry.old_claim}"
+
+
+def _set_returns(step: steps.Thaw | steps.Recreate, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
+    """Each claim of each replica that the set will start is Bound to the volume that the record names."""
+    yield from _set_is_inert(cluster)
+    for entry in record.volumes:
+        if not entry.old_claim_uid:
+            continue
+        claim = cluster.claims.get(entry.old_claim)
+        if claim is None or not claim.bound or claim.terminating:
+            yield f"claim {entry.old_claim} is not Bound"
+        elif claim.volume_name != (entry.new_pv if entry.verified else entry.old_pv):
+            yield f"claim {entry.old_claim} stands on volume {claim.volume_name}"
+    current = record.current_replica
+    for entry in record.of_replica(current) if current is not None else ():
+        yield from _verified(record, entry)
+
+
+def _give_up(step: undo_steps.GiveUpVolume, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
+    using = [claim.name for claim in cluster.claims.values() if claim.volume_name == step.pv]
+    olds = {entry.old_pv_uid for entry in record.volumes}
+    current = record.current_replica
+    temporary = {entry.new_claim for entry in record.of_replica(current)} if current is not None else set()
+    if step.uid in olds or set(using) - temporary - {""}:
+        yield f"volume {step.pv} is in use by {', '.join(using) or 'the application'}"
+
+
+_RULES: dict[type[steps.Step], Callable[[Any, Cluster, Record, Request], Iterator[str]]] = {
+    steps.Hold: _hold, steps.BeginSwap: _begin_swap, steps.DeleteTemporaryClaim: _delete_temporary, steps.Freeze: _freeze, steps.Release: _release,
+    steps.DeleteClaim: _delete_claim, steps.CreateClaim: _create_claim, steps.Thaw: _set_returns, steps.Recreate: _set_returns,
+    undo_steps.GiveUpVolume: _give_up,
+}

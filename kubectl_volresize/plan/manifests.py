@@ -1,0 +1,164 @@
+"""What is written: the StatefulSet's and the claims' successors, made from what was saved, and the values of the templates for what we create from
+nothing. Pure dict to dict; every field that we do not know is kept."""
+from __future__ import annotations
+
+import copy
+import hashlib
+
+from ..model import labels, names
+from ..model.cluster import Claim, Object, Pod, StatefulSet, Volume
+from ..model.record import VolumeRecord
+from ..model.request import Request, Target
+
+_SERVER_FIELDS = ("uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "managedFields",
+                  "selfLink")
+# Written by the binder and the provisioner for the old volume; on the new claim they would be lies
+# (pkg/controller/volume/persistentvolume/pv_controller.go).
+_BIND_ANNOTATIONS = ("pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller", "volume.kubernetes.io/selected-node",
+                     "volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner")
+_UNSCHEDULABLE = {"key": "node.kubernetes.io/unschedulable", "operator": "Exists", "effect": "NoSchedule"}
+
+
+def without_server_fields(obj: Object) -> Object:
+    """A copy that can be POSTed: no status, no identity, none of our finalizers and not the garbage collector's."""
+    bare = copy.deepcopy(obj)
+    bare.pop("status", None)
+    for key in _SERVER_FIELDS:
+        bare["metadata"].pop(key, None)
+    ours = {labels.FREEZE_FINALIZER, labels.HOLD_FINALIZER, labels.ORPHAN_FINALIZER, "kubernetes.io/pvc-protection"}
+    kept = [finalizer for finalizer in bare["metadata"].get("finalizers") or [] if finalizer not in ours]
+    bare["metadata"].pop("finalizers", None)
+    if kept:
+        bare["metadata"]["finalizers"] = kept
+    return bare
+
+
+def successor_set(saved: Object, request: Request, migration_uid: str, ordinal: int) -> Object:
+    """The set to POST: as saved, with the new size and class in volumeClaimTemplates and our mark, which names the replica being swapped."""
+    manifest = without_server_fields(saved)
+    annotations = manifest["metadata"].get("annotations") or {}
+    manifest["metadata"]["annotations"] = {**annotations, labels.MIGRATION_UID: migration_uid, labels.REPLICA_MARK: str(ordinal)}
+    for template in manifest["spec"]["volumeClaimTemplates"]:
+        template.pop("status", None)
+        for target in request.targets:
+            if template["metadata"]["name"] == target.name:
+                template["spec"].setdefault("resources", {}).setdefault("requests", {})["storage"] = target.size
+                if target.storage_class:
+                    template["spec"]["storageClassName"] = target.storage_class
+    return manifest
+
+
+def foreign_managed_fields(saved: Object) -> tuple[Object, ...]:
+    """Who owned which field, without our own patches. A plain POST makes its sender the owner of everything, and the next server-side apply of the
+    real owner would get a conflict (measured)."""
+    entries = saved["metadata"].get("managedFields") or []
+    return tuple(entry for entry in entries if not str(entry.get("manager", "")).startswith(labels.MANAGER))
+
+
+def rehearsal(successor: Object) -> Object:
+    """The same set under a name that nobody has: a dry run of the real name would answer AlreadyExists (measured)."""
+    rehearsed = copy.deepcopy(successor)
+    digest = hashlib.sha256(successor["metadata"]["name"].encode()).hexdigest()[:8]
+    rehearsed["metadata"]["name"] = f"volresize-rehearsal-{digest}"
+    return rehearsed
+
+
+def rehearsal_differences(successor: Object, rehearsed: Object) -> list[str]:
+    """Fields of the spec that admission would change: a changed pod template restarts every pod, another change is nobody's wish."""
+    asked, given = _comparable(successor["spec"]), _comparable(rehearsed["spec"])
+    return [f"spec.{key}" for key in sorted({*asked, *given}) if asked.get(key) != given.get(key)]
+
+
+def _comparable(spec: Object) -> Object:
+    templates = [{"metadata": template["metadata"], "spec": template["spec"]} for template in spec.get("volumeClaimTemplates") or []]
+    for template in templates:
+        template["metadata"] = {key: value for key, value in template["metadata"].items() if key != "creationTimestamp"}
+    return {**spec, "volumeClaimTemplates": templates}
+
+
+def successor_claim(saved: Object, target: Target, volume: str, migration_name: str, migration_uid: str, ordinal: int) -> Object:
+    """The original claim again, on PV `volume` and with the new size; labels, annotations, access modes and attributes class are kept."""
+    claim = without_server_fields(saved)
+    meta, spec = claim["metadata"], claim["spec"]
+    meta.pop("ownerReferences", None)
+    annotations = {key: value for key, value in (meta.get("annotations") or {}).items() if key not in _BIND_ANNOTATIONS}
+    meta["annotations"] = {**annotations, labels.MIGRATION_UID: migration_uid, labels.REPLICA_MARK: str(ordinal)}
+    meta["labels"] = {**(meta.get("labels") or {}), **object_labels(migration_name, ordinal, target.name, labels.ROLE_NEW)}
+    for key in ("dataSource", "dataSourceRef"):
+        spec.pop(key, None)
+    spec["volumeName"] = volume
+    spec["resources"] = {"requests": {"storage": target.size}}
+    if target.storage_class:
+        spec["storageClassName"] = target.storage_class
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **claim}
+
+
+def object_labels(migration: str, ordinal: int, volume: str, role: str) -> dict[str, str]:
+    return {labels.MANAGED_BY: labels.MANAGER, labels.MIGRATION: migration, labels.REPLICA: str(ordinal), labels.VOLUME: volume, labels.ROLE: role}
+
+
+def target_values(request: Request, target: Target, claim: Claim, migration: str, migration_uid: str, ordinal: int, namespace: str) -> Object:
+    """Values of template `claim`: the temporary claim."""
+    full = f"{names.claim(target.name, request.statefulset, ordinal)}-new"
+    return {"name": names.temporary_claim(target.name, request.statefulset, ordinal), "namespace": namespace, "size": target.size,
+            "access_modes": list(claim.access_modes), "storage_class": target.storage_class or claim.storage_class,
+            "labels": object_labels(migration, ordinal, target.name, labels.ROLE_NEW),
+            "annotations": {labels.MIGRATION_UID: migration_uid, labels.REPLICA_MARK: str(ordinal), labels.FULL_NAME: full}}
+
+
+def mover_values(request: Request, entry: VolumeRecord, pod: Pod | None, migration: str, namespace: str) -> Object:
+    """Values of template `mover` for one volume; on the node of the application's pod, with its tolerations and priority."""
+    values = _pod_values(request, pod, namespace)
+    args = ["/source", "/dest", "--final-when", "/control/final=final:"]
+    if request.copy.get("bandwidth"):
+        args += ["--bwlimit", str(request.copy["bandwidth"])]
+    name = names.mover(migration, entry.replica, entry.volume)
+    return {**values, "name": name, "source_claim": entry.old_claim, "target_claim": entry.new_claim, "args": args,
+            "annotations": {labels.FULL_NAME: f"{migration}-migrator-{entry.replica}-{entry.volume}"},
+            "labels": object_labels(migration, entry.replica, entry.volume, labels.ROLE_MOVER)}
+
+
+def measurer_values(request: Request, claim: Claim, volume: str, ordinal: int, pod: Pod | None, migration: str, namespace: str) -> Object:
+    """Values of template `mover` for a pod that only counts."""
+    return {**_pod_values(request, pod, namespace), "name": names.measurer(migration, ordinal, volume),
+            "source_claim": claim.name, "target_claim": "", "args": ["--measure", "/source"],
+            "annotations": {labels.FULL_NAME: f"{migration}-measure-{ordinal}-{volume}"},
+            "labels": object_labels(migration, ordinal, volume, labels.ROLE_MEASURE)}
+
+
+def _pod_values(request: Request, pod: Pod | None, namespace: str) -> Object:
+    spec = pod.spec if pod is not None else {}
+    tolerations = [*(spec.get("tolerations") or []), _UNSCHEDULABLE, *(request.mover.get("tolerations") or [])]
+    return {"namespace": namespace, "image": request.image, "node": pod.node if pod is not None else "", "tolerations": tolerations,
+            "priority_class": spec.get("priorityClassName") or "", "selinux": (spec.get("securityContext") or {}).get("seLinuxOptions"),
+            "pull_secrets": request.mover.get("imagePullSecrets") or [], "resources": request.mover.get("resources") or {}}
+
+
+def saved_claim(claim: Claim) -> Object:
+    """What a claim's successor is made from; managedFields are left out, they would double the record."""
+    saved = copy.deepcopy(claim.raw)
+    saved["metadata"].pop("managedFields", None)
+    saved.pop("status", None)
+    return saved
+
+
+def is_ours(obj: Claim, migration_uid: str, ordinal: int) -> bool:
+    return obj.annotations.get(labels.MIGRATION_UID) == migration_uid and obj.annotations.get(labels.REPLICA_MARK) == str(ordinal)
+
+
+def cleaned_for_record(statefulset: StatefulSet) -> Object:
+    """The set as it is saved in the record: everything but its status."""
+    saved = copy.deepcopy(statefulset.raw)
+    saved.pop("status", None)
+    return saved
+
+
+def original_policy(volume: Volume) -> str:
+    return volume.annotations.get(labels.ORIGINAL_RECLAIM) or volume.policy
+
+
+def job_values(request: Request, migration_name: str, namespace: str, attempt: int) -> Object:
+    """Values of template `job`: the runner's Job for a migration's `attempt`th run, counted from 1."""
+    return {"name": names.job(migration_name, attempt), "namespace": namespace, "image": request.image, "migration": migration_name,
+            "labels": {labels.MANAGED_BY: labels.MANAGER, labels.MIGRATION: migration_name, labels.ROLE: labels.ROLE_RUNNER},
+            "tolerations": request.mover.get("tolerations") or [], "pull_secrets": request.mover.get("imagePullSecrets") or []}

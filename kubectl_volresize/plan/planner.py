@@ -1,0 +1,81 @@
+"""next_step: from what is seen and what is recorded to the next thing to do. No clock, no I/O, no memory: a runner that was killed anywhere asks
+again and gets the rest. What is decided about one replica stands in replica.py (until its copies are verified) and swap.py."""
+from __future__ import annotations
+
+from ..model import labels
+from ..model.cluster import Cluster, StatefulSet
+from ..model.record import Record
+from ..model.request import Request
+from . import finish, manifests, swap, undo
+from .preflight import done, pending_ordinals
+from .replica import next_for_replica
+from .steps import Begin, Decision, Done, KeepVolume, LetGo, Stop, SuspendRetention, TakeUp, Wait
+from .validate import next_to_validate
+
+_RETAIN = {"whenDeleted": "Retain", "whenScaled": "Retain"}
+# Failed for these reasons keeps our finalizer on the VolumeResize: deleting it must not hide what is left to do.
+_KEEPS_FINALIZER = ("Resumable", "NeedsHuman")
+
+
+def next_step(cluster: Cluster, record: Record, request: Request) -> Decision:
+    """The next step of the migration, a Wait with its reason, or Done."""
+    if record.terminal:
+        return _after_the_end(cluster, record)
+    if cluster.cancelled:
+        return undo.next_for_undo(cluster, record, request, labels.CANCELLED, "the VolumeResize was deleted; what was not migrated yet is as it was")
+    if labels.FINALIZER not in cluster.migration.finalizers:
+        return TakeUp()
+    if record.stopping:
+        return undo.next_for_undo(cluster, record, request, str(record.stopping["reason"]), str(record.stopping["message"]))
+    if not record.start_time:
+        return Begin(cluster.statefulset.uid if cluster.statefulset else "")
+    if record.phase == labels.VALIDATING:
+        return next_to_validate(cluster, record, request)
+    return _migrate(cluster, record, request)
+
+
+def _after_the_end(cluster: Cluster, record: Record) -> Decision:
+    reason = next((condition["reason"] for condition in record.conditions if condition["type"] == labels.READY), "")
+    ours = labels.FINALIZER in cluster.migration.finalizers
+    if ours and not (record.phase == labels.FAILED and reason in _KEEPS_FINALIZER):
+        remaining = tuple(finalizer for finalizer in cluster.migration.finalizers if finalizer != labels.FINALIZER)
+        return LetGo(remaining, cluster.migration.resource_version)
+    return Done(record.message)
+
+
+def _migrate(cluster: Cluster, record: Record, request: Request) -> Decision:
+    current = record.current_replica
+    if current is not None and record.replica(current).step not in ("", swap.DONE, "undone"):
+        return next_for_replica(cluster, record, request, current)
+    statefulset = cluster.statefulset
+    if statefulset is None or statefulset.terminating:
+        return Stop("Resumable", f"StatefulSet {request.statefulset} is gone or going: somebody deleted it; create it again, then resume")
+    if statefulset.uid != record.set_uid:
+        return Stop("Resumable", f"StatefulSet {statefulset.name} was deleted and created again by somebody else; look at it, then resume")
+    pending = pending_ordinals(cluster, request)
+    if not pending:
+        return finish.next_to_finish(cluster, record, _outcome(record))
+    return _make_safe(cluster, statefulset, request, pending) or next_for_replica(cluster, record, request, pending[0])
+
+
+def _make_safe(cluster: Cluster, statefulset: StatefulSet, request: Request, pending: tuple[int, ...]) -> Decision | None:
+    """Before the first replica is touched: nothing that a user or a controller deletes may take data with it."""
+    if statefulset.retention != _RETAIN:
+        return SuspendRetention(statefulset.uid, statefulset.retention)
+    targets = [(ordinal, target) for ordinal in pending for target in request.targets]
+    for ordinal, target in targets:
+        claim = cluster.claim_of(target.name, request.statefulset, ordinal)
+        if claim is None or done(claim, target):
+            continue
+        if any(owner.get("kind") in ("StatefulSet", "Pod") for owner in claim.owners):
+            return Wait("retention", f"claim {claim.name} is still owned by the StatefulSet or its pod", poll=0.2)
+        volume = cluster.volume_of(claim)
+        if volume is not None and not volume.retained:
+            return KeepVolume(ordinal, target.name, volume.name, volume.uid, labels.ROLE_OLD, manifests.original_policy(volume))
+    return None
+
+
+def _outcome(record: Record) -> str:
+    kept = sorted({entry.old_pv for entry in record.volumes if entry.phase == "Done"})
+    replicas = {entry.replica for entry in record.volumes if entry.phase == "Done"}
+    return f"{len(replicas)} replica(s) run on their new volumes; the old volumes are kept: {', '.join(kept)}"

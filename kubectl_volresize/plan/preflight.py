@@ -1,0 +1,183 @@
+"""What must be true before anything is touched. One list of findings, in the plugin before it creates something and, authoritatively, in the Job's
+Validating phase; everything wrong is said at once, each with the object, the field and the fix."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..model import labels, names
+from ..model.cluster import Claim, Cluster, StatefulSet
+from ..model.quantity import human
+from ..model.request import Request, Target
+from .fit import TreeCounts, ext4_of_size, fits, project_usage
+
+REFUSAL, WARNING = "refusal", "warning"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong (refusal) or worth knowing (warning). `code` is stable; `fix` says what to do."""
+
+    code: str
+    object: str
+    message: str
+    fix: str = ""
+    severity: str = REFUSAL
+
+    def __str__(self) -> str:
+        return f"{self.object}: {self.message}" + (f" ({self.fix})" if self.fix else "")
+
+
+def findings(cluster: Cluster, request: Request) -> tuple[Finding, ...]:
+    """Everything that speaks against starting, without the measured data (see `fit_findings`)."""
+    statefulset = cluster.statefulset
+    if statefulset is None:
+        return (Finding("set-missing", f"statefulset/{request.statefulset}", f"does not exist in namespace {cluster.namespace}",
+                        "check the name and the namespace (-n)"),)
+    checks = (_other_migrations, _set, _targets, _claims, _pods, _budgets, _classes)
+    return tuple(finding for check in checks for finding in check(cluster, statefulset, request))
+
+
+def refusals(found: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    return tuple(finding for finding in found if finding.severity == REFUSAL)
+
+
+def pending_ordinals(cluster: Cluster, request: Request) -> tuple[int, ...]:
+    """Ordinals that still have a claim to exchange, highest first."""
+    assert cluster.statefulset is not None
+    return tuple(ordinal for ordinal in reversed(cluster.statefulset.ordinals)
+                 if any(not done(cluster.claim_of(target.name, request.statefulset, ordinal), target) for target in request.targets))
+
+
+def nothing_to_do(cluster: Cluster, request: Request) -> bool:
+    """All claims and the templates have what is asked for already."""
+    statefulset = cluster.statefulset
+    if statefulset is None or any(target.name not in statefulset.templates for target in request.targets):
+        return False
+    return not pending_ordinals(cluster, request) and all(template_done(statefulset, target) for target in request.targets)
+
+
+def done(claim: Claim | None, target: Target) -> bool:
+    """The claim asks for exactly the new size (its capacity may be more: providers round up) and has the class that is wanted."""
+    return claim is not None and claim.request == target.bytes and target.storage_class in (None, claim.storage_class)
+
+
+def template_done(statefulset: StatefulSet, target: Target) -> bool:
+    template = Claim(statefulset.templates[target.name])
+    return template.request == target.bytes and target.storage_class in (None, template.storage_class)
+
+
+def _other_migrations(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
+    own = (cluster.migration.meta.get("creationTimestamp", ""), cluster.migration.name)
+    for other in cluster.others:
+        if other.spec.get("statefulSetName") != request.statefulset or other.status.get("phase") in labels.TERMINAL:
+            continue
+        # Of two that were created at once the older one may go on, so that never both refuse.
+        if own[0] and own < (other.meta.get("creationTimestamp", ""), other.name):
+            continue
+        yield Finding("other-migration", f"volumeresize/{other.name}", f"works on statefulset/{request.statefulset} and is not finished",
+                      f"wait for it: kubectl volresize logs {other.name} -f")
+
+
+def _set(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
+    where = f"statefulset/{statefulset.name}"
+    if statefulset.terminating and not statefulset.frozen:
+        yield Finding("set-terminating", where, "is being deleted", "wait until it is gone, or recreate it")
+    if statefulset.rolling:
+        yield Finding("set-rolling", where, statefulset.rolling, f"wait: kubectl rollout status {where} -n {cluster.namespace}")
+    if statefulset.replicas == 0:
+        yield Finding("no-replicas", where, "has no replicas, so no claim is in use", "scale it up first")
+    for owner in statefulset.owners:
+        if owner.get("controller"):
+            yield Finding("owned-set", where, f"belongs to {owner['kind']}/{owner['name']}, whose operator may put the old size back",
+                          "set the new size there too", WARNING)
+
+
+def _targets(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
+    for target in request.targets:
+        if target.name not in statefulset.templates:
+            known = ", ".join(sorted(statefulset.templates)) or "none"
+            yield Finding("volume-unknown", f"statefulset/{statefulset.name}", f"has no volumeClaimTemplate {target.name!r}; it has: {known}",
+                          f"--volume NAME={target.size} with one of these")
+
+
+def _claims(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
+    for target in request.targets:
+        if target.name not in statefulset.templates:
+            continue
+        for ordinal in statefulset.ordinals:
+            name = names.claim(target.name, statefulset.name, ordinal)
+            claim = cluster.claims.get(name)
+            if claim is None:
+                yield Finding("claim-missing", f"persistentvolumeclaim/{name}", "does not exist", "wait until the replica has started once")
+            elif not done(claim, target):
+                yield from _claim(cluster, claim, target)
+
+
+def _claim(cluster: Cluster, claim: Claim, target: Target) -> Iterator[Finding]:
+    where = f"persistentvolumeclaim/{claim.name}"
+    if claim.terminating:
+        yield Finding("claim-terminating", where, "is being deleted", "find out who deleted it; it goes when its pod stops")
+    if not claim.bound:
+        yield Finding("claim-not-bound", where, "is not Bound", f"kubectl describe {where} -n {cluster.namespace}")
+        return
+    if claim.capacity <= target.bytes:
+        yield Finding("not-smaller", where, f"has {human(claim.capacity)}, which is not more than the newSize {target.size}",
+                      f"choose a size below {human(claim.capacity)}, or leave this volume out")
+    if claim.block:
+        yield Finding("block-volume", where, "is a raw block volume (volumeMode Block), which cannot be copied file by file", "leave this volume out")
+    shared = {"ReadWriteMany", "ReadOnlyMany"} & set(claim.access_modes)
+    if shared:
+        yield Finding("shared-volume", where, f"has access mode {', '.join(sorted(shared))}: others may write to it during the copy",
+                      "leave this volume out")
+    if "ReadWriteOncePod" in claim.access_modes:
+        yield Finding("one-pod-volume", where, "has access mode ReadWriteOncePod: no mover can read it beside the application",
+                      "leave this volume out")
+    if "persistentvolumes" not in cluster.unreadable and cluster.volume_of(claim) is None:
+        yield Finding("volume-missing", where, f"is bound to persistentvolume/{claim.volume_name}, which does not exist", "restore the volume")
+
+
+def _pods(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
+    for ordinal in statefulset.ordinals:
+        pod = cluster.pods.get(ordinal)
+        where = f"pod/{names.pod(statefulset.name, ordinal)}"
+        if pod is None or not pod.ready:
+            yield Finding("pod-not-ready", where, "is not Ready", f"kubectl describe {where} -n {cluster.namespace}")
+        elif pod.revision != statefulset.status.get("updateRevision") and not statefulset.rolling:
+            yield Finding("pod-old-revision", where, "does not run the set's update revision (OnDelete?)", "delete the pod, or finish the rollout")
+
+
+def _budgets(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
+    pod_labels = ((statefulset.spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
+    matching = [budget for budget in cluster.budgets if budget.selects(pod_labels)]
+    if len(matching) > 1:
+        named = ", ".join(budget.name for budget in matching)
+        yield Finding("many-budgets", f"statefulset/{statefulset.name}",
+                      f"is selected by more than one PodDisruptionBudget ({named}): the Eviction API refuses for ever", "leave one of them")
+    for budget in matching:
+        if budget.allowed < 1:
+            yield Finding("budget", f"poddisruptionbudget/{budget.name}", "allows no disruption of the set's pods now (PDB disruptionsAllowed 0)",
+                          "allow one pod to be unavailable while the migration runs")
+
+
+def _classes(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
+    if "storageclasses" in cluster.unreadable:
+        return
+    for target in request.targets:
+        if target.storage_class and target.storage_class not in cluster.classes:
+            yield Finding("class-missing", f"storageclass/{target.storage_class}", f"does not exist (volume {target.name})",
+                          f"one of: {', '.join(sorted(cluster.classes)) or 'none'}")
+
+
+def fit_findings(request: Request, measured: dict[tuple[int, str], TreeCounts]) -> tuple[Finding, ...]:
+    """Volumes whose data does not fit the new size, with numbers. `measured`: counts by (ordinal, volume)."""
+    found = []
+    for (ordinal, volume), counts in sorted(measured.items(), key=lambda item: (-item[0][0], item[0][1])):
+        target = request.target(volume)
+        geometry = ext4_of_size(target.bytes)
+        verdict = fits(project_usage(counts, geometry), geometry, request.head_room)
+        if not verdict.fits:
+            found.append(Finding("does-not-fit", f"persistentvolumeclaim/{names.claim(volume, request.statefulset, ordinal)}",
+                                 f"its data does not fit {target.size}: {verdict.sentence}",
+                                 "choose a larger newSize, delete data, or lower headRoomPercent"))
+    return tuple(found)

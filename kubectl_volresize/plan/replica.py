@@ -1,0 +1,187 @@
+"""What to do next for one replica, from what *is*. The order of the questions is the safety argument: each step is only reached when everything
+before it is seen to be true (invariants.py holds the same argument as assertions). Up to the verified copy here; the exchange stands in swap.py."""
+from __future__ import annotations
+
+import json
+
+from ..model import labels
+from ..model.cluster import Cluster, Object, Pod, StatefulSet, Volume
+from ..model.quantity import human
+from ..model.record import Record
+from ..model.request import Request
+from . import manifests, swap
+from .steps import (AskHuman, BeginReplica, CreateTarget, Decision, Hold, KeepVolume, Release, RememberTarget, RememberVerified, StartMover, Step,
+                    Stop, TellMover, Wait)
+from .views import VolumeView, final_word, others_not_ready, views
+
+
+def next_for_replica(cluster: Cluster, record: Record, request: Request, ordinal: int) -> Decision:
+    """The next step for this replica; Done never: the last step of a replica is ReplicaDone."""
+    volumes = views(cluster, record, request, ordinal)
+    if any(not view.entry.old_claim_uid for view in volumes):
+        return _begin(volumes, ordinal)
+    if swap.begun(record, ordinal):
+        return swap.next_for_swap(cluster, record, request, ordinal, volumes)
+    if gone := [view for view in volumes if view.claim is None or view.claim.uid != view.entry.old_claim_uid]:
+        return AskHuman(f"claim {gone[0].entry.old_claim} is not the one that was recorded: somebody deleted or replaced it")
+    if lost := [view for view in volumes if view.old is None or view.old.uid != view.entry.old_pv_uid]:
+        return AskHuman(f"volume {lost[0].entry.old_pv} of claim {lost[0].entry.old_claim} is gone")
+    for decide in (_keep_old, _targets, _movers, _new_volumes, _failures):
+        if decision := decide(cluster, request, ordinal, volumes):
+            return decision
+    return _stop_and_verify(cluster, record, request, ordinal, volumes)
+
+
+def _begin(volumes: tuple[VolumeView, ...], ordinal: int) -> Decision:
+    known = []
+    for view in volumes:
+        if view.claim is None or not view.claim.bound or view.claim.terminating or view.old is None:
+            name = view.claim.name if view.claim else f"of volume {view.target.name}, replica {ordinal}"
+            return Wait("pod", f"claim {name} is not there, or not Bound", replica=ordinal)
+        known.append((view.target.name, {
+            "phase": "Pending", "old_claim": view.claim.name, "old_claim_uid": view.claim.uid, "old_pv": view.old.name, "old_pv_uid": view.old.uid,
+            "old_size": human(view.claim.capacity), "saved_claim": json.dumps(manifests.saved_claim(view.claim))}))
+    return BeginReplica(ordinal, tuple(known))
+
+
+def _keep_old(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
+    for view in volumes:
+        if view.old and not (view.old.retained and view.old.labels.get(labels.ROLE) == labels.ROLE_OLD):
+            return _keep(view.old, ordinal, view.target.name, labels.ROLE_OLD)
+    return None
+
+
+def _keep(volume: Volume, ordinal: int, name: str, role: str) -> Step:
+    return KeepVolume(ordinal, name, volume.name, volume.uid, role, manifests.original_policy(volume))
+
+
+def _targets(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
+    for view in volumes:
+        if view.temporary is None:
+            if view.entry.new_claim_uid:
+                return Stop("Resumable", f"temporary claim {view.entry.new_claim} is gone: somebody deleted it")
+            assert view.claim is not None
+            return CreateTarget(ordinal, view.target.name, manifests.target_values(
+                request, view.target, view.claim, cluster.migration.name, cluster.migration.uid, ordinal, cluster.namespace))
+        if not manifests.is_ours(view.temporary, cluster.migration.uid, ordinal):
+            return Stop("Refused", f"claim {view.temporary.name} exists and is not ours: delete it or rename it, then submit again")
+        if view.entry.new_claim_uid != view.temporary.uid:
+            known = {"new_claim": view.temporary.name, "new_claim_uid": view.temporary.uid}
+            return RememberTarget(ordinal, view.target.name, known, "Provisioned")
+    return None
+
+
+def _movers(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
+    pod = cluster.pods.get(ordinal)
+    for view in volumes:
+        if view.mover is not None:
+            if view.mover.pod.terminating:
+                return Wait("pods-gone", f"mover {view.mover.pod.name} is being deleted", replica=ordinal)
+            continue
+        # Two movers must never write to one volume, and no mover may read a volume that is neither in use by a live pod nor shut down.
+        if pod is None or (pod.terminating and not (pod.held and cluster.shut_down(pod))):
+            return Wait("pod", f"pod of replica {ordinal} is not there, or is going", replica=ordinal)
+        return StartMover(ordinal, view.target.name, manifests.mover_values(request, view.entry, pod, cluster.migration.name, cluster.namespace))
+    return None
+
+
+def _new_volumes(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
+    for view in volumes:
+        assert view.temporary is not None and view.mover is not None
+        if not view.temporary.bound:
+            why = view.mover.pod.why_not_running
+            return Wait("provisioning", f"claim {view.temporary.name} is not Bound yet" + (f" ({why})" if why else ""), poll=0.5, replica=ordinal)
+        if view.new is None:
+            return Wait("provisioning", f"volume {view.temporary.volume_name} is not there yet", poll=0.5, replica=ordinal)
+        if not (view.new.retained and view.new.labels.get(labels.ROLE) == labels.ROLE_NEW):
+            return _keep(view.new, ordinal, view.target.name, labels.ROLE_NEW)
+        if not view.entry.new_pv_uid:
+            known = {"new_pv": view.new.name, "new_pv_uid": view.new.uid, "new_size": human(view.new.capacity)}
+            return RememberTarget(ordinal, view.target.name, known, "Copying")
+        if view.old is not None and view.new.capacity >= view.old.capacity:
+            return Stop("Refused", f"the new volume {view.new.name} has {human(view.new.capacity)}, not less than the {human(view.old.capacity)} "
+                                   f"of {view.old.name}: the provider rounds sizes up; choose another newSize")
+    return None
+
+
+def _failures(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
+    for view in volumes:
+        mover = view.mover
+        if mover is None or mover.event == "verified":
+            continue
+        if mover.event == "failed" or mover.pod.phase in ("Failed", "Succeeded"):
+            said = mover.said.get("message") or f"it ended with exit code {mover.pod.exit_code} and no report"
+            return Stop("Resumable", f"the copy of claim {view.entry.old_claim} failed: {said}")
+    return None
+
+
+def _stop_and_verify(cluster: Cluster, record: Record, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision:
+    pod = cluster.pods.get(ordinal)
+    if pod is None:
+        return Wait("pod", f"pod of replica {ordinal} is away; its controller brings it back", replica=ordinal)
+    if not pod.terminating:
+        return _ready_to_hold(cluster, request, ordinal, pod, volumes)
+    if not pod.held:
+        return Wait("pod", f"pod {pod.name} is being deleted without our hold; its successor comes", replica=ordinal)
+    if not cluster.shut_down(pod):
+        grace = float(pod.spec.get("terminationGracePeriodSeconds") or 0)
+        return Wait("shut-down", f"pod {pod.name} is shutting down", poll=0.1, replica=ordinal, grace=grace)
+    return _final_pass(cluster, record, ordinal, pod, volumes)
+
+
+def _ready_to_hold(cluster: Cluster, request: Request, ordinal: int, pod: Pod, volumes: tuple[VolumeView, ...]) -> Decision:
+    statefulset = cluster.statefulset
+    obstacle = _not_yet(cluster, statefulset, ordinal, volumes)
+    if obstacle is None and statefulset is not None:
+        return Hold(ordinal, pod.name, pod.uid, manifests.successor_set(statefulset.raw, request, cluster.migration.uid, ordinal))
+    if pod.held:
+        # Of a runner that died between the hold and the eviction: whoever deletes this pod now must not find it held by nobody.
+        remaining = tuple(finalizer for finalizer in pod.finalizers if finalizer != labels.HOLD_FINALIZER)
+        return Release(ordinal, pod.name, pod.uid, remaining, pod.resource_version)
+    assert obstacle is not None
+    return obstacle
+
+
+def _not_yet(cluster: Cluster, statefulset: StatefulSet | None, ordinal: int, volumes: tuple[VolumeView, ...]) -> Wait | None:
+    if any(view.mover is not None and view.mover.event != "waiting" for view in volumes):
+        progress = _progress(volumes)
+        words = ", ".join(f"{volume} {word}" for volume, word in progress)
+        return Wait("copying", f"copying replica {ordinal} while it runs: {words}", replica=ordinal, progress=progress)
+    if statefulset is None or statefulset.terminating:
+        return Wait("pod", "the StatefulSet is gone or going", replica=ordinal)
+    if statefulset.rolling:
+        return Wait("rollout", f"StatefulSet {statefulset.name}: {statefulset.rolling}", replica=ordinal)
+    if missing := others_not_ready(cluster, statefulset, ordinal):
+        return Wait("others", f"waiting until {', '.join(missing)} is Ready before replica {ordinal} is stopped", replica=ordinal)
+    return None
+
+
+def _progress(volumes: tuple[VolumeView, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple((view.target.name, _how_far(view.mover.said if view.mover else {})) for view in volumes)
+
+
+def _how_far(said: Object) -> str:
+    if said.get("event") == "waiting":
+        return "100%"
+    if said.get("total_bytes"):
+        return f"{min(99, 100 * int(said.get('bytes') or 0) // int(said['total_bytes']))}%"
+    return str(said.get("phase") or "starting")
+
+
+def _final_pass(cluster: Cluster, record: Record, ordinal: int, pod: Pod, volumes: tuple[VolumeView, ...]) -> Decision:
+    for view in volumes:
+        assert view.mover is not None
+        word = final_word(pod.uid, view.mover.pod)
+        if view.entry.final != word or view.mover.pod.annotations.get(labels.FINAL) != word:
+            if view.mover.event == "waiting" or view.entry.final == word:
+                return TellMover(ordinal, view.target.name, view.mover.pod.name, view.mover.pod.uid, word)
+    for view in volumes:
+        assert view.mover is not None
+        word = final_word(pod.uid, view.mover.pod)
+        if view.mover.event == "verified" and view.mover.said.get("final") == word and view.entry.verified != word:
+            passes = tuple((view.mover.said.get("report") or {}).get("passes") or ())
+            return RememberVerified(ordinal, view.target.name, word, passes)
+    unverified = [view.target.name for view in volumes if view.mover and view.entry.verified != final_word(pod.uid, view.mover.pod)]
+    if unverified:
+        return Wait("final", f"final pass of replica {ordinal}: {', '.join(unverified)}", poll=0.1, replica=ordinal)
+    return swap.begin(cluster, ordinal, pod, volumes)

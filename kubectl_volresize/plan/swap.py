@@ -1,0 +1,243 @@
+"""The exchange of a replica's claims, once its copies are verified: freeze the set, release the pod, exchange the claims, thaw. As in replica.py the
+order of the questions is the argument; each of them can be asked by a runner that has just started and knows nothing but the record."""
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+from ..model import labels
+from ..model.cluster import Cluster, Object, Pod, StatefulSet
+from ..model.record import Record
+from ..model.request import Request
+from . import manifests
+from .steps import (AdoptSet, AskHuman, BeginSwap, CreateClaim, Decision, DeleteClaim, DeleteTemporaryClaim, Freeze, KeepVolume, Nudge, Recreate,
+                    Release, RememberSwapped, RemovePod, ReplicaDone, Reserve, StripOrphanFinalizer, StripReference, Thaw, Wait)
+from .views import VolumeView, others_not_ready
+
+SWAPPING, THAWING, STARTING, DONE = "swapping", "thawing", "starting", "done"
+_KINDS = {"pods": "Pod", "claims": "PersistentVolumeClaim", "revisions": "ControllerRevision"}
+
+
+def begun(record: Record, ordinal: int) -> bool:
+    """From here on the record holds all UIDs that the exchange touches."""
+    return record.replica(ordinal).step in (SWAPPING, THAWING, STARTING)
+
+
+def past_return(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[VolumeView, ...]) -> bool:
+    """Whether going back would be more dangerous than going on: something that the application stands on was taken away already."""
+    statefulset, pod = cluster.statefulset, cluster.pods.get(ordinal)
+    stands = statefulset is not None and not statefulset.terminating and statefulset.uid == record.set_uid
+    return begun(record, ordinal) and not (stands and pod is not None and all(view.on_original_claim for view in volumes))
+
+
+def begin(cluster: Cluster, ordinal: int, pod: Pod, volumes: tuple[VolumeView, ...]) -> Decision:
+    statefulset = cluster.statefulset
+    if statefulset is None or statefulset.terminating:
+        return Wait("swap-others", "the StatefulSet is gone or going", replica=ordinal)
+    if obstacle := _obstacle(cluster, statefulset, ordinal):
+        return obstacle
+    entries = [view.entry for view in volumes]
+    uids = [uid for entry in entries for uid in (entry.old_claim_uid, entry.new_claim_uid, entry.old_pv_uid, entry.new_pv_uid)]
+    return BeginSwap(ordinal, (statefulset.uid, pod.uid, *uids))
+
+
+def _obstacle(cluster: Cluster, statefulset: StatefulSet, ordinal: int) -> Wait | None:
+    if statefulset.rolling:
+        return Wait("swap-others", f"StatefulSet {statefulset.name}: {statefulset.rolling}", poll=0.5, replica=ordinal)
+    if missing := others_not_ready(cluster, statefulset, ordinal):
+        return Wait("swap-others", f"waiting until {', '.join(missing)} is Ready before the claims are exchanged", poll=0.5, replica=ordinal)
+    return None
+
+
+def next_for_swap(cluster: Cluster, record: Record, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision:
+    if strange := _strange_volume(volumes):
+        return AskHuman(strange)
+    if record.replica(ordinal).step == STARTING:
+        return _start(cluster, record, ordinal, volumes)
+    for decide in (_keep_both, _movers_gone, _temporary_claims_gone, _reserved):
+        if decision := decide(cluster, ordinal, volumes):
+            return decision
+    return _around_the_set(cluster, record, request, ordinal, volumes)
+
+
+def _strange_volume(volumes: tuple[VolumeView, ...]) -> str:
+    for view in volumes:
+        for volume, name, uid in ((view.new, view.entry.new_pv, view.entry.new_pv_uid), (view.old, view.entry.old_pv, view.entry.old_pv_uid)):
+            if volume is None or volume.uid != uid:
+                return f"volume {name} is gone or is not the one that was recorded"
+    return ""
+
+
+def _keep_both(cluster: Cluster, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
+    for view in volumes:
+        for volume, role in ((view.old, labels.ROLE_OLD), (view.new, labels.ROLE_NEW)):
+            if volume is not None and not volume.retained:
+                return KeepVolume(ordinal, view.target.name, volume.name, volume.uid, role, manifests.original_policy(volume))
+    return None
+
+
+def _movers_gone(cluster: Cluster, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
+    # Claims stay Terminating as long as any pod object names them, also a finished mover's (facts: podUsesPVC).
+    waiting = [view.mover.pod for view in volumes if view.mover is not None]
+    for pod in waiting:
+        if not pod.terminating:
+            return RemovePod(pod.name, pod.uid)
+    if waiting:
+        return Wait("pods-gone", f"mover {waiting[0].name} is being removed", poll=0.1, replica=ordinal)
+    return None
+
+
+def _temporary_claims_gone(cluster: Cluster, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
+    for view in volumes:
+        if view.temporary is None or view.temporary.terminating:
+            continue
+        if view.temporary.uid != view.entry.new_claim_uid:
+            return AskHuman(f"claim {view.temporary.name} is not the temporary claim that was recorded")
+        return DeleteTemporaryClaim(ordinal, view.target.name, view.temporary.name, view.temporary.uid)
+    going = [view.temporary.name for view in volumes if view.temporary is not None]
+    return Wait("claims-gone", f"temporary claim {going[0]} is being deleted", poll=0.1, replica=ordinal) if going else None
+
+
+def _reserved(cluster: Cluster, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
+    for view in volumes:
+        assert view.new is not None
+        ref = view.new.claim_ref
+        bound_to_successor = view.claim is not None and view.claim.uid != view.entry.old_claim_uid and ref.get("uid") == view.claim.uid
+        if not bound_to_successor and not view.new.reserved_for(cluster.namespace, view.entry.old_claim):
+            if ref.get("name") == view.entry.old_claim and view.claim is not None and view.claim.uid == view.entry.old_claim_uid:
+                return AskHuman(f"volume {view.new.name} is bound to claim {view.claim.name}, which uses {view.entry.old_pv}")
+            return Reserve(ordinal, view.target.name, view.new.name, view.new.uid, view.entry.old_claim)
+    return None
+
+
+def _around_the_set(cluster: Cluster, record: Record, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision:
+    statefulset, migration = cluster.statefulset, cluster.migration
+    if statefulset is None:
+        return _exchange(cluster, record, ordinal, volumes) or Recreate(manifests.successor_set(record.saved, request, migration.uid, ordinal))
+    if statefulset.uid != record.set_uid:
+        if statefulset.marked_by(migration.uid, ordinal):
+            return AdoptSet(statefulset.uid, manifests.foreign_managed_fields(record.saved))
+        return AskHuman(f"StatefulSet {statefulset.name} was created by somebody else while it was frozen; its claims: "
+                        + ", ".join(f"{view.entry.old_claim} (new volume {view.entry.new_pv}, old volume {view.entry.old_pv})" for view in volumes))
+    if not statefulset.terminating:
+        if record.replica(ordinal).step == THAWING:
+            return RememberSwapped(ordinal, tuple(view.target.name for view in volumes))
+        return _freeze(cluster, statefulset, request, ordinal)
+    if not statefulset.frozen:
+        return Wait("orphaning", f"StatefulSet {statefulset.name} is being deleted by somebody else", poll=0.1, replica=ordinal)
+    if not statefulset.inert:
+        return _orphaning(statefulset, ordinal)
+    if reference := _reference_left(cluster, statefulset):
+        return reference
+    return _exchange(cluster, record, ordinal, volumes) or _thaw(statefulset, request, migration.uid, ordinal)
+
+
+def _freeze(cluster: Cluster, statefulset: StatefulSet, request: Request, ordinal: int) -> Decision:
+    if obstacle := _obstacle(cluster, statefulset, ordinal):
+        return obstacle
+    successor = manifests.successor_set(statefulset.raw, request, cluster.migration.uid, ordinal)
+    return Freeze(ordinal, _as_saved(statefulset), statefulset.uid, statefulset.resource_version, successor)
+
+
+def _orphaning(statefulset: StatefulSet, ordinal: int) -> Decision:
+    foreign = set(statefulset.finalizers) - {labels.FREEZE_FINALIZER, labels.ORPHAN_FINALIZER}
+    if foreign:
+        return AskHuman(f"StatefulSet {statefulset.name} is held by the finalizer {', '.join(sorted(foreign))}; "
+                        "it cannot be recreated before that is gone")
+    remaining = tuple(finalizer for finalizer in statefulset.finalizers if finalizer != labels.ORPHAN_FINALIZER)
+    # The garbage collector may sleep; what it would do is done by us then: references are stripped in any case before the hold is released.
+    strip = StripOrphanFinalizer(statefulset.uid, statefulset.resource_version, remaining)
+    return Wait("orphaning", "the garbage collector orphans the StatefulSet's pods", poll=0.02, replica=ordinal, fallback=strip)
+
+
+def _reference_left(cluster: Cluster, statefulset: StatefulSet) -> Decision | None:
+    owned = {"pods": cluster.pods.values(), "claims": cluster.claims.values(), "revisions": cluster.revisions}
+    for kind, objects in owned.items():
+        for obj in objects:
+            if obj.owned_by(statefulset.uid):
+                return StripReference(_KINDS[kind], obj.name, obj.uid, statefulset.uid)
+    return None
+
+
+def _exchange(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
+    """From the held pod to claims that are Bound to the new volumes; None when they are. The set is frozen or absent."""
+    for decision in (_pod_gone(cluster, record, ordinal), _claims_gone(ordinal, volumes)):
+        if decision is not None:
+            return decision
+    for view in volumes:
+        if view.claim is None:
+            saved = json.loads(view.entry.saved_claim)
+            return CreateClaim(ordinal, view.target.name, manifests.successor_claim(
+                saved, view.target, view.entry.new_pv, cluster.migration.name, cluster.migration.uid, ordinal))
+        if not (manifests.is_ours(view.claim, cluster.migration.uid, ordinal) and view.claim.volume_name == view.entry.new_pv):
+            return AskHuman(f"claim {view.claim.name} was created by somebody else; "
+                            f"the data is on volume {view.entry.new_pv} (and on {view.entry.old_pv})")
+    for view in volumes:
+        if not view.on_new_volume:
+            assert view.claim is not None
+            return Wait("binding", f"claim {view.claim.name} is not Bound to {view.entry.new_pv} yet", poll=0.05, replica=ordinal,
+                        meanwhile=Nudge(view.claim.name, view.claim.uid))
+    return None
+
+
+def _pod_gone(cluster: Cluster, record: Record, ordinal: int) -> Decision | None:
+    pod = cluster.pods.get(ordinal)
+    if pod is None:
+        return None
+    if pod.uid != record.replica(ordinal).pod_uid:
+        return AskHuman(f"pod {pod.name} is not the one that was stopped: somebody started it while its claims are exchanged")
+    if pod.held:
+        remaining = tuple(finalizer for finalizer in pod.finalizers if finalizer != labels.HOLD_FINALIZER)
+        return Release(ordinal, pod.name, pod.uid, remaining, pod.resource_version)
+    return Wait("pods-gone", f"pod {pod.name} is going", poll=0.02, replica=ordinal)
+
+
+def _claims_gone(ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
+    going = []
+    for view in volumes:
+        if view.claim is not None and view.claim.uid == view.entry.old_claim_uid:
+            if not view.claim.terminating:
+                return DeleteClaim(ordinal, view.target.name, view.claim.name, view.claim.uid)
+            going.append(view.claim.name)
+    return Wait("claims-gone", f"claim {', '.join(going)} is being deleted", poll=0.02, replica=ordinal) if going else None
+
+
+def _thaw(statefulset: StatefulSet, request: Request, migration_uid: str, ordinal: int) -> Decision:
+    successor = manifests.successor_set(statefulset.raw, request, migration_uid, ordinal)
+    return Thaw(ordinal, _as_saved(statefulset), statefulset.uid, statefulset.resource_version, successor)
+
+
+def _as_saved(statefulset: StatefulSet) -> str:
+    return json.dumps(manifests.cleaned_for_record(statefulset), separators=(",", ":"))
+
+
+def _start(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision:
+    statefulset, pod = cluster.statefulset, cluster.pods.get(ordinal)
+    if statefulset is None:
+        return Wait("starting", "the StatefulSet is gone: somebody deleted it", replica=ordinal)
+    if strange := [view for view in volumes if not view.on_new_volume]:
+        return AskHuman(f"claim {strange[0].entry.old_claim} is not on its new volume {strange[0].entry.new_pv} any more")
+    if ordinal not in statefulset.ordinals:
+        return _replica_done(cluster, record, ordinal, volumes, 0)
+    if pod is None or not pod.ready:
+        why = f" ({pod.why_not_running})" if pod is not None and pod.why_not_running else ""
+        return Wait("starting", f"replica {ordinal} is not Ready on its new volumes yet{why}", poll=0.2, replica=ordinal)
+    status: Object = statefulset.status
+    if statefulset.min_ready_seconds and int(status.get("availableReplicas") or 0) < int(status.get("replicas") or 0):
+        return Wait("starting", f"replica {ordinal} is Ready, and must stay so for minReadySeconds", replica=ordinal)
+    held_at = record.replica(ordinal).held_at
+    return _replica_done(cluster, record, ordinal, volumes, _seconds(held_at, pod.ready_since))
+
+
+def _replica_done(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[VolumeView, ...], seconds: int) -> Decision:
+    finished = 1 + sum(1 for entry in record.replicas if entry.step == DONE)
+    total = record.progress.partition("/")[2] or "?"
+    return ReplicaDone(ordinal, tuple(view.target.name for view in volumes), seconds, f"{finished}/{total}")
+
+
+def _seconds(start: str, end: str) -> int:
+    """Between two RFC 3339 times; 0 when one is missing. The kubelet's clock gives the end, ours the start: never below 0."""
+    if not start or not end:
+        return 0
+    begin_at, end_at = (datetime.fromisoformat(text.replace("Z", "+00:00")) for text in (start, end))
+    return max(0, round((end_at - begin_at).total_seconds()))

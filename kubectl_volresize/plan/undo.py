@@ -1,0 +1,87 @@
+"""The way back: a cancelled or stopped migration puts its current replica back on the old volumes, unless that is past return, and gives back
+whatever it had changed. The application comes first: the pod is released before anything is tidied up."""
+from __future__ import annotations
+
+from ..model import labels
+from ..model.cluster import Cluster
+from ..model.record import Record
+from ..model.request import Request
+from . import finish, manifests, replica, swap
+from .steps import AskHuman, Decision, DeleteTemporaryClaim, Release, RemovePod, RestorePolicy, RestoreRetention, Wait
+from .undo_steps import EndStopped, ForgetReplica, GiveUpVolume, Unfreeze, phase_of
+from .views import VolumeView, views
+
+
+def next_for_undo(cluster: Cluster, record: Record, request: Request, reason: str, message: str) -> Decision:
+    """Until nothing of the current replica's attempt is left, then EndStopped."""
+    current = record.current_replica
+    if current is not None:
+        volumes = views(cluster, record, request, current)
+        if swap.past_return(cluster, record, current, volumes) and record.replica(current).step != swap.DONE:
+            # Forward is the shorter way to a safe point.
+            return replica.next_for_replica(cluster, record, request, current)
+        if record.replica(current).step != swap.DONE and (decision := _put_back(cluster, record, current, volumes)):
+            return decision
+    for decide in (_copiers_gone, _retention, _policies):
+        if decision := decide(cluster, record):
+            return decision
+    return EndStopped(phase_of(reason), reason, message)
+
+
+def _put_back(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
+    begun = [view for view in volumes if view.entry.old_claim_uid]
+    statefulset, pod = cluster.statefulset, cluster.pods.get(ordinal)
+    if statefulset is not None and statefulset.frozen and not statefulset.terminating:
+        remaining = tuple(finalizer for finalizer in statefulset.finalizers if finalizer != labels.FREEZE_FINALIZER)
+        return Unfreeze(statefulset.uid, statefulset.resource_version, remaining)
+    if pod is not None and pod.held:
+        if strange := [view for view in begun if not view.on_original_claim]:
+            return AskHuman(f"pod {pod.name} is held, but its claim {strange[0].entry.old_claim} is not as recorded: "
+                            "released, it could start on an empty one")
+        remaining = tuple(finalizer for finalizer in pod.finalizers if finalizer != labels.HOLD_FINALIZER)
+        return Release(ordinal, pod.name, pod.uid, remaining, pod.resource_version)
+    for view in begun:
+        if decision := _give_up(cluster, ordinal, view):
+            return decision
+    if record.replica(ordinal).step == "undone" or not begun:
+        return None
+    return ForgetReplica(ordinal, tuple(view.target.name for view in begun))
+
+
+def _give_up(cluster: Cluster, ordinal: int, view: VolumeView) -> Decision | None:
+    if view.mover is not None:
+        mover = view.mover.pod
+        return Wait("undoing", f"mover {mover.name} is being removed", poll=0.2) if mover.terminating else RemovePod(mover.name, mover.uid)
+    if view.new is not None and _made_by_us(view) and view.new.retained and manifests.original_policy(view.new) != "Retain":
+        return GiveUpVolume(view.new.name, view.new.uid, manifests.original_policy(view.new))
+    if view.temporary is not None and manifests.is_ours(view.temporary, cluster.migration.uid, ordinal):
+        if view.temporary.terminating:
+            return Wait("undoing", f"temporary claim {view.temporary.name} is being deleted", poll=0.2)
+        return DeleteTemporaryClaim(ordinal, view.target.name, view.temporary.name, view.temporary.uid)
+    return None
+
+
+def _made_by_us(view: VolumeView) -> bool:
+    """The volume behind our temporary claim, by UID; never the one that the application uses."""
+    recorded = view.new is not None and view.new.uid == view.entry.new_pv_uid
+    behind_ours = view.new is not None and view.temporary is not None and view.new.claim_ref.get("uid") == view.temporary.uid
+    return (view.new is not None and (recorded or behind_ours) and view.new.uid != view.entry.old_pv_uid
+            and view.claim is not None and view.claim.volume_name != view.new.name)
+
+
+def _copiers_gone(cluster: Cluster, record: Record) -> Decision | None:
+    return finish.copiers_gone(cluster)
+
+
+def _retention(cluster: Cluster, record: Record) -> RestoreRetention | None:
+    return finish.retention(cluster, record)
+
+
+def _policies(cluster: Cluster, record: Record) -> RestorePolicy | None:
+    """Old volumes that are still in use get their policy back; those of migrated replicas stay Retain, they are the way back."""
+    for volume in cluster.volumes.values():
+        claim = cluster.claims.get(str(volume.claim_ref.get("name")))
+        in_use = claim is not None and claim.volume_name == volume.name
+        if in_use and volume.labels.get(labels.MIGRATION) == cluster.migration.name and labels.ORIGINAL_RECLAIM in volume.annotations:
+            return RestorePolicy(volume.name, volume.uid, manifests.original_policy(volume))
+    return None

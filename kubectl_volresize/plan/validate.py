@@ -1,0 +1,71 @@
+"""The Validating phase: the same findings as in the plugin, then the data is measured beside the running application. Nothing is changed here."""
+from __future__ import annotations
+
+import json
+
+from ..model.cluster import Cluster, Mover
+from ..model.record import Record
+from ..model.request import Request, Target
+from . import finish, manifests
+from .fit import TreeCounts
+from .preflight import REFUSAL, Finding, done, findings, fit_findings, nothing_to_do, pending_ordinals, refusals
+from .steps import Accept, Complete, Decision, Refuse, RememberMeasured, RemovePod, StartMeasurer, Wait
+
+
+def next_to_validate(cluster: Cluster, record: Record, request: Request) -> Decision:
+    """Measure, then Accept or Refuse."""
+    if refused := refusals(findings(cluster, request)):
+        return finish.copiers_gone(cluster) or Refuse(refused)
+    if nothing_to_do(cluster, request):
+        return Complete("nothing to do: every claim and the volumeClaimTemplates have the new size already")
+    wanted = _to_measure(cluster, request)
+    if not wanted:
+        return Refuse((_templates_only(request),))
+    if decision := _measure(cluster, record, request, wanted):
+        return decision
+    measured = {(ordinal, target.name): TreeCounts.from_dict(record.volume(ordinal, target.name).measured) for ordinal, target in wanted}
+    if too_large := refusals(fit_findings(request, measured)):
+        return Refuse(too_large)
+    assert cluster.statefulset is not None
+    saved = json.dumps(manifests.cleaned_for_record(cluster.statefulset), separators=(",", ":"))
+    return Accept(len(pending_ordinals(cluster, request)), saved)
+
+
+def _to_measure(cluster: Cluster, request: Request) -> tuple[tuple[int, Target], ...]:
+    return tuple((ordinal, target) for ordinal in pending_ordinals(cluster, request) for target in request.targets
+                 if not done(cluster.claim_of(target.name, request.statefulset, ordinal), target))
+
+
+def _measure(cluster: Cluster, record: Record, request: Request, wanted: tuple[tuple[int, Target], ...]) -> Decision | None:
+    missing = [(ordinal, target) for ordinal, target in wanted if not record.volume(ordinal, target.name).measured]
+    for ordinal, target in missing:
+        if (ordinal, target.name) not in cluster.measurers:
+            claim = cluster.claim_of(target.name, request.statefulset, ordinal)
+            assert claim is not None
+            return StartMeasurer(ordinal, target.name, claim.name, manifests.measurer_values(
+                request, claim, target.name, ordinal, cluster.pods.get(ordinal), cluster.migration.name, cluster.namespace))
+    for ordinal, target in missing:
+        measurer = cluster.measurers[(ordinal, target.name)]
+        if measurer.event == "measured":
+            return RememberMeasured(ordinal, target.name, measurer.said["counts"])
+        if measurer.ended:
+            return Refuse((_not_measured(measurer, request, ordinal, target),))
+    for (ordinal, volume), measurer in cluster.measurers.items():
+        if record.volume(ordinal, volume).measured and not measurer.pod.terminating:
+            return RemovePod(measurer.pod.name, measurer.pod.uid)
+    if cluster.measurers:
+        slow = next(iter(cluster.measurers.values())).pod
+        why = f" ({slow.why_not_running})" if slow.why_not_running else ""
+        return Wait("measuring", f"measuring the data of {len(missing)} claim(s){why}", poll=0.3)
+    return None
+
+
+def _not_measured(measurer: Mover, request: Request, ordinal: int, target: Target) -> Finding:
+    said = measurer.said.get("message") or f"it ended with exit code {measurer.pod.exit_code}"
+    claim = f"persistentvolumeclaim/{target.name}-{request.statefulset}-{ordinal}"
+    return Finding("not-measured", claim, f"its data could not be counted: {said}", f"kubectl logs {measurer.pod.name}", REFUSAL)
+
+
+def _templates_only(request: Request) -> Finding:
+    return Finding("templates-only", f"statefulset/{request.statefulset}", "only its volumeClaimTemplates have not the new size yet, its claims have",
+                   "delete it with --cascade=orphan and create it again with the new size in volumeClaimTemplates", REFUSAL)

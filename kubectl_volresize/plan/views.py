@@ -1,0 +1,68 @@
+"""One replica as a decision sees it: per volume what is wanted, what is recorded and what is there. No decision is taken here."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..model import names
+from ..model.cluster import Claim, Cluster, Mover, Pod, StatefulSet, Volume
+from ..model.record import Record, VolumeRecord
+from ..model.request import Request, Target
+from .preflight import done
+
+
+@dataclass(frozen=True)
+class VolumeView:
+    """One volume of the replica. `claim`: of the name that the application uses, whoever made it; `temporary`: of the name that the copy uses."""
+
+    target: Target
+    entry: VolumeRecord
+    claim: Claim | None
+    temporary: Claim | None
+    old: Volume | None
+    new: Volume | None
+    mover: Mover | None
+
+    @property
+    def on_original_claim(self) -> bool:
+        """The claim that was recorded, untouched: same UID, Bound, nobody deletes it, and its volume is still the recorded one."""
+        return (self.claim is not None and self.claim.uid == self.entry.old_claim_uid and self.claim.bound and not self.claim.terminating
+                and self.old is not None and self.old.uid == self.entry.old_pv_uid)
+
+    @property
+    def on_new_volume(self) -> bool:
+        """The successor of the claim is Bound to the volume that the record names, and the volume says the same."""
+        return (self.claim is not None and self.new is not None and self.claim.uid != self.entry.old_claim_uid and self.claim.bound
+                and not self.claim.terminating and self.claim.volume_name == self.entry.new_pv and self.new.uid == self.entry.new_pv_uid
+                and self.new.claim_ref.get("uid") == self.claim.uid)
+
+
+def views(cluster: Cluster, record: Record, request: Request, ordinal: int) -> tuple[VolumeView, ...]:
+    """The volumes of the replica that take part: those recorded for it, else those whose claim is not yet as wanted."""
+    found = []
+    for target in request.targets:
+        entry = record.volume(ordinal, target.name)
+        claim = cluster.claim_of(target.name, request.statefulset, ordinal)
+        if not entry.old_claim_uid and done(claim, target):
+            continue
+        temporary = cluster.claims.get(names.temporary_claim(target.name, request.statefulset, ordinal))
+        old_name = entry.old_pv or (claim.volume_name if claim else "")
+        new_name = entry.new_pv or (temporary.volume_name if temporary else "")
+        found.append(VolumeView(target, entry, claim, temporary, cluster.volumes.get(old_name), cluster.volumes.get(new_name),
+                                cluster.movers.get((ordinal, target.name))))
+    return tuple(found)
+
+
+def others_not_ready(cluster: Cluster, statefulset: StatefulSet, ordinal: int) -> tuple[str, ...]:
+    """Names of the set's other pods that are not Ready."""
+    return tuple(names.pod(statefulset.name, other) for other in statefulset.ordinals
+                 if other != ordinal and not (other in cluster.pods and cluster.pods[other].ready))
+
+
+def final_word(pod_uid: str, mover: Pod) -> str:
+    """Unique for this stop and this mover: what proves that the pass it answers began after the pod was seen shut down."""
+    return f"final:{pod_uid}:{mover.uid}"
+
+
+def word_is_of(word: str, pod_uid: str) -> bool:
+    """Whether a mover's word speaks of the stop of this pod."""
+    return bool(pod_uid) and word.startswith(f"final:{pod_uid}:")

@@ -1,0 +1,79 @@
+"""python3 -m kubectl_volresize.runner --namespace NS --name CR: the Job's container."""
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from types import FrameType
+
+from ..errors import JOB_DONE, VolresizeError
+from ..kube import paths
+from ..kube.auth import in_cluster
+from ..kube.client import Client
+from .engine import Engine
+from .events import Events
+from .lease import Lease
+from .log import Log
+from .store import Store
+from .tools import Tools
+
+_TERMINATED = 128 + signal.SIGTERM
+_FAILED = 1
+_KEEP_JOB_SECONDS = 7 * 24 * 3600
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _now_micro() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run to the end of the migration; returns the exit code (DESIGN section 8)."""
+    parser = argparse.ArgumentParser(prog="runner", description="Carry out one VolumeResize; started by the Job that kubectl volresize submits.")
+    parser.add_argument("--namespace", required=True)
+    parser.add_argument("--name", required=True, help="name of the VolumeResize")
+    parsed = parser.parse_args(arguments)
+    # Whatever was begun goes on from the record: there is nothing to put in order first.
+    signal.signal(signal.SIGTERM, _terminate)
+    log = Log(_now)
+    try:
+        return _run(in_cluster(), log, parsed.namespace, parsed.name)
+    except VolresizeError as error:
+        log.error("Stopped", f"{error.message} {error.advice}".strip())
+        return _FAILED
+
+
+def _run(client: Client, log: Log, namespace: str, name: str) -> int:
+    pod, job = os.environ.get("POD_NAME", "runner"), os.environ.get("JOB_NAME", "runner")
+    store = Store(client, namespace, name, identity=pod)
+    migration = store.read()
+    if migration is None:
+        log.info("Done", f"volumeresize/{name} does not exist (any more): nothing to do")
+        return JOB_DONE
+    statefulset = str(migration["spec"]["statefulSetName"])
+    lease = Lease(client, namespace, statefulset, name, job, time.monotonic, _now_micro)
+    tools = Tools(client, namespace, name, statefulset, lease, log, time.sleep, _now)
+    code = Engine(store, tools, Events(client, log, pod)).run()
+    if code == JOB_DONE:
+        _limit_life_of_job(client, namespace, job)
+    return code
+
+
+def _limit_life_of_job(client: Client, namespace: str, job: str) -> None:
+    """The log stays readable for a week, and nobody has to clean up."""
+    client.merge_patch(paths.jobs(namespace, job), {"spec": {"ttlSecondsAfterFinished": _KEEP_JOB_SECONDS}})
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    sys.exit(_TERMINATED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

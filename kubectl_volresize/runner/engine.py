@@ -1,0 +1,198 @@
+"""The loop: observe, decide, check, record, do, again. It knows nothing of volumes or pods; what is decided stands in plan/, what is done in
+execute.py, and every doubt (a conflict, a broken connection, a crash) has the same answer: look again and decide again."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import (JOB_DONE, JOB_NEEDS_HUMAN, JOB_REFUSED, ApiError, Conflict, InvariantBroken, NotFound, Refused, Unreachable,
+                      UsageError)
+from ..kube.observe import observe
+from ..model import labels
+from ..model.cluster import Cluster, Object
+from ..model.record import Record, from_status
+from ..model.request import Request, from_spec
+from ..plan import invariants, waits
+from ..plan.planner import next_step
+from ..plan.preflight import Finding
+from ..plan.steps import AskHuman, Done, Refuse, Step, Stop, TakeUp, Wait
+from .events import Events
+from .execute import Postponed, execute
+from .store import Store
+from .tools import Tools
+
+_SAY_AGAIN_AFTER = 5.0   # seconds between two log lines of one wait
+_RECORD_AGAIN_AFTER = 2.0
+_DO_MEANWHILE_AFTER = 0.25
+_UNREACHABLE = 2.0
+_LOOK_AGAIN_AFTER = 0.02
+_LONGEST_PAUSE = 5.0
+
+
+@dataclass
+class _Patience:
+    """How long the present wait lasts already, in seconds of a monotonic clock."""
+
+    key: tuple[str, int | None] = ("", None)
+    since: float = 0.0
+    said_at: float = 0.0
+    said: str = ""
+    recorded_at: float = 0.0
+
+
+class Engine:
+    """One runner at work on one VolumeResize. `monotonic` in seconds."""
+
+    def __init__(self, store: Store, tools: Tools, events: Events, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._store, self._tools, self._events, self._monotonic = store, tools, events, monotonic
+        self._patience = _Patience()
+        self._failures = 0
+
+    def run(self) -> int:
+        """Until nothing is left to do; returns the Job container's exit code. Raises Fenced when another runner took over."""
+        while True:
+            try:
+                code = self._once()
+            except Conflict as error:
+                # Somebody changed something between our look and our write; what that means the next look tells.
+                self._tools.log.info("LookAgain", error.message)
+                self._tools.pause(_LOOK_AGAIN_AFTER)
+                continue
+            except (Unreachable, ApiError) as error:
+                if isinstance(error, ApiError) and error.status < 500 and error.status != 429:
+                    raise
+                self._tools.log.warning("ApiUnavailable", error.message)
+                self._tools.pause(_UNREACHABLE)
+                continue
+            if code is not None:
+                return code
+
+    def _once(self) -> int | None:
+        migration = self._store.read()
+        if migration is None:
+            self._tools.log.info("Done", "the VolumeResize is gone, and everything of ours with it")
+            self._tools.lease.remove()
+            return JOB_DONE
+        if other := self._tools.lease.acquire():
+            self._wait(migration, from_status({}), Wait("lease", f"lease {self._tools.lease.name} is held by {other}", poll=2.0))
+            return None
+        record = from_status(migration.get("status") or {})
+        self._tools.log.phase = record.phase
+        try:
+            request = from_spec(migration["spec"])
+        except UsageError as error:
+            self._perform(migration, None, record, None, Refuse((Finding("bad-spec", f"volumeresize/{self._store.name}", error.message,
+                                                                         "delete it and submit a new one"),)))
+            return JOB_REFUSED
+        cluster = observe(self._tools.client, migration)
+        decision = next_step(cluster, record, request)
+        if isinstance(decision, Done):
+            return self._end(record, decision)
+        if isinstance(decision, Wait):
+            self._wait_or_give_up(migration, cluster, record, request, decision)
+        else:
+            self._perform(migration, cluster, record, request, decision)
+        return None
+
+    # -- doing
+
+    def _perform(self, migration: Object, cluster: Cluster | None, record: Record, request: Request | None, step: Step) -> None:
+        now = self._tools.now()
+        if not self._store.claimed(record) and not isinstance(step, TakeUp):
+            # Before anything else: a runner that slept must find out that it was followed.
+            self._store.write(migration, record)
+            return
+        after = step.recorded(record, now)
+        try:
+            if cluster is not None and request is not None:
+                invariants.check(step, cluster, after, request)
+        except InvariantBroken as error:
+            self._perform(migration, None, record, None, AskHuman(error.message))
+            return
+        if after != record:
+            migration = self._store.write(migration, after)
+            self._tools.log.phase = after.phase
+        self._tools.log.info(type(step).__name__, str(step), **_about(step))
+        try:
+            execute(self._tools, step)
+        except (ApiError, Refused, Postponed, Unreachable) as error:
+            self._not_done(migration, cluster, after, request, step, error)
+            return
+        self._failures = 0
+        if step.event is not None:
+            self._events.say(migration, *step.event, str(step), now)
+
+    def _not_done(self, migration: Object, cluster: Cluster | None, record: Record, request: Request | None, step: Step,
+                  error: ApiError | Refused | Postponed | Unreachable) -> None:
+        if isinstance(error, Postponed):
+            self._wait_or_give_up(migration, cluster, record, request, Wait(error.kind, error.message, poll=2.0, replica=record.current_replica))
+        elif isinstance(error, Refused):
+            self._perform(migration, None, record, None, Stop("Refused", f"{error.message}: {error.advice}"))
+        elif isinstance(error, Unreachable) or error.status >= 500 or error.status == 429:
+            raise error
+        else:
+            self._failures += 1
+            if isinstance(error, (Conflict, NotFound)) and self._failures < 20:
+                raise Conflict(status=error.status, verb="look again", path=str(step), message=error.message)
+            pause = min(0.1 * 2**min(self._failures, 10), _LONGEST_PAUSE)
+            self._wait_or_give_up(migration, cluster, record, request,
+                                  Wait("refused-write", f"cannot {step}: {error.message}", poll=pause, replica=record.current_replica))
+
+    # -- waiting
+
+    def _wait_or_give_up(self, migration: Object, cluster: Cluster | None, record: Record, request: Request | None, wait: Wait) -> None:
+        limit = waits.LIMITS[wait.kind]
+        lasted = self._lasted(wait)
+        if limit.seconds is None or lasted <= limit.seconds + wait.grace:
+            self._wait(migration, record, wait)
+            return
+        self._patience = _Patience()
+        late = f"{wait.reason}; waited {round(lasted)} s"
+        if limit.then == waits.STRIP and wait.fallback is not None:
+            self._perform(migration, cluster, record, request, wait.fallback)
+        elif limit.then == waits.STOP and not record.stopping and not migration["metadata"].get("deletionTimestamp"):
+            self._perform(migration, cluster, record, request, Stop("Resumable", late))
+        else:
+            self._perform(migration, cluster, record, request, AskHuman(late))
+
+    def _lasted(self, wait: Wait) -> float:
+        key, now = (wait.kind, wait.replica), self._monotonic()
+        if self._patience.key != key:
+            self._patience = _Patience(key, now)
+        return now - self._patience.since
+
+    def _wait(self, migration: Object, record: Record, wait: Wait) -> None:
+        lasted, now, patience = self._lasted(wait), self._monotonic(), self._patience
+        if not patience.said or (wait.reason != patience.said and now - patience.said_at >= _SAY_AGAIN_AFTER):
+            operation = "Progress" if wait.progress else "Waiting"
+            self._tools.log.info(operation, wait.reason, replica=wait.replica)
+            patience.said, patience.said_at = wait.reason, now
+        if lasted >= _RECORD_AGAIN_AFTER and now - patience.recorded_at >= _RECORD_AGAIN_AFTER and self._store.claimed(record):
+            patience.recorded_at = now
+            after = wait.recorded(record)
+            if after != record:
+                self._store.write(migration, after)
+        if wait.meanwhile is not None and lasted >= _DO_MEANWHILE_AFTER:
+            execute(self._tools, wait.meanwhile)
+        self._tools.pause(wait.poll)
+
+    # -- the end
+
+    def _end(self, record: Record, done: Done) -> int:
+        reason = next((str(condition["reason"]) for condition in record.conditions if condition["type"] == labels.READY), "")
+        self._tools.log.info("Done", f"{record.phase}: {done.message}")
+        if record.phase == labels.FAILED and reason == "NeedsHuman":
+            self._tools.lease.give_up()
+            return JOB_NEEDS_HUMAN
+        self._tools.lease.remove()
+        return JOB_REFUSED if record.phase == labels.FAILED else JOB_DONE
+
+
+def _about(step: Any) -> dict[str, Any]:
+    """What a log line says of the step beside its sentence."""
+    kinds = {"pod": "pod", "claim": "persistentvolumeclaim", "pv": "persistentvolume"}
+    found = [f"{kind}/{getattr(step, field)}" for field, kind in kinds.items() if isinstance(getattr(step, field, None), str)]
+    volume = getattr(step, "volume", None)
+    return {"object": found[0] if found else "", "replica": getattr(step, "replica", None), "volume": volume if isinstance(volume, str) else ""}

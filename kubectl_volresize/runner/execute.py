@@ -1,0 +1,177 @@
+"""One executor per step: it does to the cluster what the step says, once, with the UID or resourceVersion that the step carries. A step without one
+only changes the record. Every executor may be called again after a crash in its middle."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import ApiError, Conflict, TooManyRequests, VolresizeError
+from ..kube import paths
+from ..model import labels
+from ..model.cluster import Object
+from ..plan import steps, undo_steps
+from ..templates import render
+from . import set_swap
+from .tools import Tools, set_finalizers
+
+
+class Postponed(VolresizeError):
+    """{message}"""
+
+    def __init__(self, kind: str, message: str) -> None:
+        self.kind = kind
+        super().__init__(message)
+
+
+def take_up(tools: Tools, step: steps.TakeUp) -> None:
+    path = paths.migrations(tools.namespace, tools.migration)
+    meta = tools.client.get(path)["metadata"]
+    if not meta.get("deletionTimestamp"):
+        set_finalizers(tools, path, (*(meta.get("finalizers") or ()), labels.FINALIZER), meta["resourceVersion"])
+
+
+def let_go(tools: Tools, step: steps.LetGo) -> None:
+    set_finalizers(tools, paths.migrations(tools.namespace, tools.migration), step.remaining, step.resource_version)
+
+
+def _start_copier(tools: Tools, values: Object) -> None:
+    pod = render("mover", **values, lease={"name": tools.lease.name, "uid": tools.lease.uid})
+    tools.client.create(paths.pods(tools.namespace), pod)
+
+
+def start_measurer(tools: Tools, step: steps.StartMeasurer) -> None:
+    _start_copier(tools, step.values)
+
+
+def start_mover(tools: Tools, step: steps.StartMover) -> None:
+    _start_copier(tools, step.values)
+
+
+def remove_pod(tools: Tools, step: steps.RemovePod) -> None:
+    tools.client.delete(paths.pods(tools.namespace, step.pod), uid=step.uid)
+
+
+def suspend_retention(tools: Tools, step: steps.SuspendRetention) -> None:
+    _retention(tools, step.uid, {"whenDeleted": "Retain", "whenScaled": "Retain"})
+
+
+def restore_retention(tools: Tools, step: steps.RestoreRetention) -> None:
+    _retention(tools, step.uid, step.policy)
+
+
+def _retention(tools: Tools, uid: str, policy: Object) -> None:
+    tools.client.merge_patch(paths.statefulsets(tools.namespace, tools.statefulset),
+                             {"metadata": {"uid": uid}, "spec": {"persistentVolumeClaimRetentionPolicy": policy}})
+
+
+def unmark(tools: Tools, step: steps.Unmark) -> None:
+    marks = {labels.MIGRATION_UID: None, labels.REPLICA_MARK: None}
+    tools.client.merge_patch(paths.statefulsets(tools.namespace, tools.statefulset), {"metadata": {"uid": step.uid, "annotations": marks}})
+
+
+def keep_volume(tools: Tools, step: steps.KeepVolume) -> None:
+    marks = {labels.MANAGED_BY: labels.MANAGER, labels.MIGRATION: tools.migration, labels.REPLICA: str(step.replica), labels.VOLUME: step.volume,
+             labels.ROLE: step.role}
+    _volume(tools, step.pv, step.uid, "Retain", {"labels": marks, "annotations": {labels.ORIGINAL_RECLAIM: step.original}})
+
+
+def give_up_volume(tools: Tools, step: undo_steps.GiveUpVolume) -> None:
+    _volume(tools, step.pv, step.uid, step.policy, {})
+
+
+def restore_policy(tools: Tools, step: steps.RestorePolicy) -> None:
+    marks = dict.fromkeys((labels.MANAGED_BY, labels.MIGRATION, labels.REPLICA, labels.VOLUME, labels.ROLE))
+    _volume(tools, step.pv, step.uid, step.policy, {"labels": marks, "annotations": {labels.ORIGINAL_RECLAIM: None}})
+
+
+def _volume(tools: Tools, name: str, uid: str, policy: str, meta: Object) -> None:
+    tools.client.merge_patch(paths.volumes(name), {"metadata": {"uid": uid, **meta}, "spec": {"persistentVolumeReclaimPolicy": policy}})
+
+
+def create_target(tools: Tools, step: steps.CreateTarget) -> None:
+    tools.client.create(paths.claims(tools.namespace), render("claim", **step.values))
+
+
+def hold(tools: Tools, step: steps.Hold) -> None:
+    """Asked first without consequences, then held, then evicted: a held pod that nobody may evict would be stuck for whoever deletes it."""
+    set_swap.rehearse(tools, step.successor)
+    path = paths.pods(tools.namespace, step.pod)
+    _evict(tools, step, dry_run=True)
+    pod = tools.client.get(path)
+    meta = pod["metadata"]
+    if meta["uid"] != step.uid or meta.get("deletionTimestamp"):
+        raise Conflict(status=409, verb="hold", path=path, message="the pod is another one by now, or is being deleted")
+    before = tuple(meta.get("finalizers") or ())
+    if labels.HOLD_FINALIZER not in before:
+        set_finalizers(tools, path, (*before, labels.HOLD_FINALIZER), meta["resourceVersion"])
+    try:
+        _evict(tools, step, dry_run=False)
+    except Postponed:
+        _let_pod_go(tools, path, step.uid)
+        raise
+
+
+def _evict(tools: Tools, step: steps.Hold, *, dry_run: bool) -> None:
+    try:
+        tools.client.evict(tools.namespace, step.pod, uid=step.uid, dry_run=dry_run)
+    except TooManyRequests as error:
+        raise Postponed("eviction", f"pod {step.pod} may not be evicted now: {error.fields['message']}") from error
+    except ApiError as error:
+        if error.status < 500:
+            raise
+        raise Postponed("eviction", f"pod {step.pod} may not be evicted: {error.fields['message']}") from error
+
+
+def _let_pod_go(tools: Tools, path: str, uid: str) -> None:
+    meta = tools.client.get(path)["metadata"]
+    if meta["uid"] == uid and not meta.get("deletionTimestamp"):
+        remaining = tuple(finalizer for finalizer in meta.get("finalizers") or () if finalizer != labels.HOLD_FINALIZER)
+        set_finalizers(tools, path, remaining, meta["resourceVersion"])
+
+
+def tell_mover(tools: Tools, step: steps.TellMover) -> None:
+    tools.client.merge_patch(paths.pods(tools.namespace, step.pod), {"metadata": {"uid": step.uid, "annotations": {labels.FINAL: step.word}}})
+
+
+def release(tools: Tools, step: steps.Release) -> None:
+    set_finalizers(tools, paths.pods(tools.namespace, step.pod), step.remaining, step.resource_version)
+
+
+def delete_temporary_claim(tools: Tools, step: steps.DeleteTemporaryClaim) -> None:
+    tools.client.delete(paths.claims(tools.namespace, step.claim), uid=step.uid)
+
+
+def delete_claim(tools: Tools, step: steps.DeleteClaim) -> None:
+    tools.client.delete(paths.claims(tools.namespace, step.claim), uid=step.uid)
+
+
+def create_claim(tools: Tools, step: steps.CreateClaim) -> None:
+    tools.client.create(paths.claims(tools.namespace), step.claim)
+
+
+def nudge(tools: Tools, step: steps.Nudge) -> None:
+    tools.client.merge_patch(paths.claims(tools.namespace, step.claim), {"metadata": {"uid": step.uid, "annotations": {labels.NUDGE: tools.now()}}})
+
+
+def reserve(tools: Tools, step: steps.Reserve) -> None:
+    reference = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": tools.namespace, "name": step.claim}
+    tools.client.json_patch(paths.volumes(step.pv), [{"op": "test", "path": "/metadata/uid", "value": step.uid},
+                                                     {"op": "replace", "path": "/spec/claimRef", "value": reference}])
+
+
+_DO: dict[type[steps.Step], Callable[[Tools, Any], None]] = {
+    steps.TakeUp: take_up, steps.LetGo: let_go, steps.StartMeasurer: start_measurer, steps.StartMover: start_mover, steps.RemovePod: remove_pod,
+    steps.SuspendRetention: suspend_retention, steps.RestoreRetention: restore_retention, steps.Unmark: unmark, steps.KeepVolume: keep_volume,
+    steps.RestorePolicy: restore_policy, steps.CreateTarget: create_target, steps.Hold: hold, steps.TellMover: tell_mover, steps.Release: release,
+    steps.DeleteTemporaryClaim: delete_temporary_claim, steps.DeleteClaim: delete_claim, steps.CreateClaim: create_claim, steps.Nudge: nudge,
+    steps.Reserve: reserve, steps.Freeze: set_swap.freeze, steps.StripReference: set_swap.strip_reference,
+    steps.StripOrphanFinalizer: set_swap.strip_orphan_finalizer, steps.Thaw: set_swap.thaw, steps.Recreate: set_swap.recreate,
+    steps.AdoptSet: set_swap.adopt, undo_steps.Unfreeze: set_swap.unfreeze, undo_steps.GiveUpVolume: give_up_volume,
+}
+
+
+def execute(tools: Tools, step: steps.Step) -> None:
+    """Carry the step out. Raises ApiError, Unreachable, Postponed, set_swap.WouldChange."""
+    do = _DO.get(type(step))
+    if do is not None:
+        do(tools, step)

@@ -1,0 +1,86 @@
+"""One Lease per StatefulSet picks the runner. It does not fence (a runner that slept wakes up with a stale Lease): the record and the UIDs do that.
+The Lease is also the controller of the mover pods."""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..errors import AlreadyExists, Conflict, NotFound
+from ..kube import paths
+from ..kube.client import Client
+from ..templates import render
+from ..model import labels, names
+from ..model.cluster import Object
+
+SECONDS = 60
+_RENEW_AFTER = 10.0
+
+
+class Lease:
+    """`holder`: the Job, since two pods of one Job never run at once (podReplacementPolicy Failed); `monotonic` in seconds; `now` RFC 3339 with
+    microseconds."""
+
+    def __init__(self, client: Client, namespace: str, statefulset: str, migration: str, holder: str, monotonic: Callable[[], float],
+                 now: Callable[[], str]) -> None:
+        self._client, self._namespace, self._holder = client, namespace, holder
+        self.name, self._migration = names.lease(statefulset), migration
+        self._monotonic, self._now = monotonic, now
+        self.uid = ""
+        self._renewed: float | None = None
+        self._seen: tuple[str, float] = ("", 0.0)
+
+    @property
+    def _path(self) -> str:
+        return paths.leases(self._namespace, self.name)
+
+    def acquire(self) -> str:
+        """Take it, or keep it. Returns the other holder's name while it is held by somebody who renews it, "" when it is ours."""
+        if self._renewed is not None and self._monotonic() - self._renewed < _RENEW_AFTER:
+            return ""
+        found = self._client.find(self._path)
+        if found is None:
+            return self._create()
+        holder = str(found["spec"].get("holderIdentity") or "")
+        if holder not in ("", self._holder) and not self._stale(found):
+            self._renewed = None
+            return holder
+        found["spec"].update(holderIdentity=self._holder, renewTime=self._now(), leaseDurationSeconds=SECONDS)
+        try:
+            self._took(self._client.replace(self._path, found))
+        except (Conflict, NotFound):
+            # Somebody else was faster, or only the garbage collector touched it; the next call finds out.
+            return holder or "somebody else"
+        return ""
+
+    def _create(self) -> str:
+        body = render("lease", name=self.name, namespace=self._namespace, holder=self._holder, seconds=SECONDS, now=self._now(),
+                      labels={labels.MANAGED_BY: labels.MANAGER, labels.MIGRATION: self._migration})
+        try:
+            self._took(self._client.create(paths.leases(self._namespace), body))
+        except AlreadyExists:
+            return "somebody else"
+        return ""
+
+    def _took(self, lease: Object) -> None:
+        self.uid, self._renewed = str(lease["metadata"]["uid"]), self._monotonic()
+
+    def _stale(self, found: Object) -> bool:
+        """Not renewed for its whole duration by *our* clock: clocks of two nodes may differ (client-go tools/leaderelection does the same)."""
+        renewed = str(found["spec"].get("renewTime"))
+        if self._seen[0] != renewed:
+            self._seen = (renewed, self._monotonic())
+        return self._monotonic() - self._seen[1] > float(found["spec"].get("leaseDurationSeconds") or SECONDS)
+
+    def remove(self) -> None:
+        """Nothing is left to do for anybody. Its deletion collects movers that are left."""
+        if self.uid:
+            try:
+                self._client.delete(self._path, uid=self.uid)
+            except (NotFound, Conflict):
+                return
+
+    def give_up(self) -> None:
+        """Let the next one take it at once, and leave it there: the movers that a human may want to look at hang on it."""
+        found = self._client.find(self._path)
+        if found is not None and found["spec"].get("holderIdentity") == self._holder:
+            found["spec"]["holderIdentity"] = ""
+            self._client.replace(self._path, found)

@@ -73,6 +73,7 @@ def from_kubeconfig(kubeconfig: str | None = None, context: str | None = None) -
 
     Raises NoCluster, UsageError.
     """
+    import yaml
     from kubernetes import config
     from kubernetes.client import Configuration
 
@@ -85,8 +86,11 @@ def from_kubeconfig(kubeconfig: str | None = None, context: str | None = None) -
                 raise UsageError(f"context {context!r} does not exist in the kubeconfig; it has: {', '.join(entry['name'] for entry in contexts)}")
             active = named[0]
         config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=configuration)
-    except (config.ConfigException, OSError, TypeError) as error:
+    except (config.ConfigException, OSError) as error:
         raise NoCluster(str(error)) from error
+    except (yaml.YAMLError, TypeError, AttributeError, KeyError) as error:
+        # What the loader stumbles over in a file that is something else.
+        raise NoCluster("the kubeconfig is no kubeconfig: " + str(error).replace("\n", " ")) from error
     namespace = active["context"].get("namespace") or "default"
     return Connection(Client(_session(configuration), configuration.host), namespace)
 

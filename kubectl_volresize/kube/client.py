@@ -169,11 +169,17 @@ class Client:
         try:
             response = self._session.request(method, self.server + path, **kwargs)
         except requests.RequestException as error:
-            raise Unreachable(str(error), server=self.server) from error
+            raise Unreachable(_cause(error), server=self.server) from error
         if response.status_code >= 400:
             with response:
                 raise _error(response, verb, path)
         return response
+
+
+def _cause(error: requests.RequestException) -> str:
+    """What urllib3 says at the end of its chain (`Connection refused`), without the names of its classes and our URL around it."""
+    inner = error.args[0] if error.args else error
+    return str(getattr(inner, "reason", inner)).split("): ", 1)[-1]
 
 
 def _dry(dry_run: bool) -> dict[str, str]:

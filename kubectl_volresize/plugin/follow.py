@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 
 from ..errors import ApiError, NotFound, Unreachable, VolresizeError
 from ..kube import paths
-from ..model import labels
 from ..model.cluster import Pod, View
+from .job import at_work, job_end, restart_command, runner_jobs, runner_pods, waiting_for
 from .outcome import outcome
 from .place import Place
 from .result import Item, LogLine, Notice, Object, Outcome
@@ -69,28 +69,6 @@ class Deadline:
         return self.left is not None and self.left <= 0
 
 
-def runner_pods(place: Place, name: str) -> list[Pod]:
-    """The runner's pods of a migration, oldest first."""
-    found = place.client.list(paths.pods(place.namespace), _selector(name))
-    return [Pod(raw) for raw in sorted(found, key=lambda raw: (raw["metadata"].get("creationTimestamp", ""), raw["metadata"]["name"]))]
-
-
-def runner_jobs(place: Place, name: str) -> list[View]:
-    """The Jobs of a migration, oldest first."""
-    found = place.client.list(paths.jobs(place.namespace), _selector(name))
-    return [View(raw) for raw in sorted(found, key=lambda raw: (raw["metadata"].get("creationTimestamp", ""), raw["metadata"]["name"]))]
-
-
-def _selector(name: str) -> str:
-    return f"{labels.MIGRATION}={name},{labels.ROLE}={labels.ROLE_RUNNER}"
-
-
-def job_end(job: View) -> Object | None:
-    """The condition that says how a Job ended, None while it works."""
-    return next((condition for condition in job.status.get("conditions") or []
-                 if condition["type"] in ("Complete", "Failed") and condition["status"] == "True"), None)
-
-
 def tail(place: Place, name: str) -> Iterator[Item]:
     """What the logs of the runner's pods hold now."""
     reader = _Reader(place, Deadline())
@@ -100,7 +78,7 @@ def tail(place: Place, name: str) -> Iterator[Item]:
 
 def follow(place: Place, name: str, deadline: Deadline, pause: Callable[[float], None] = time.sleep) -> Iterator[Item]:
     """Log lines as they come, and at last an Outcome. Raises TimedOut, Forbidden; outages of the API server are waited out."""
-    reader, said = _Reader(place, deadline), ""
+    reader, said = _Reader(place, deadline), set[str]()
     while True:
         try:
             # The Job is read before the VolumeResize, and both before the pods: what ended a Job was recorded by then, and its last line is there.
@@ -114,14 +92,15 @@ def follow(place: Place, name: str, deadline: Deadline, pause: Callable[[float],
             if ended is not None:
                 yield ended
                 return
-            now, wait = _waiting_for(place, pods, jobs), _POLL_SECONDS
+            now, wait = waiting_for(place, pods, jobs), _POLL_SECONDS
         except (ApiError, Unreachable) as error:
             if isinstance(error, ApiError) and error.status < 500:
                 raise
             now, wait = f"the API server does not answer, trying again: {error.message}", _OUTAGE_SECONDS
-        if now and now != said:
+        if now and now not in said:
+            # Each once until all is well again: a pod that cannot be started alternates between two reasons for ever.
             yield Notice(now)
-        said = now
+        said = said | {now} if now else set()
         if deadline.passed:
             raise TimedOut(name=migration_resource(name), seconds=f"{deadline.seconds:g}", command=place.command("logs", f"vr/{name}", "-f"))
         pause(wait)
@@ -184,9 +163,9 @@ def _split(line: str) -> tuple[tuple[int, int] | None, str]:
 
 
 def _ended(place: Place, name: str, migration: Object | None, jobs: list[View]) -> Outcome | None:
-    end = job_end(jobs[-1]) if jobs else None
-    if jobs and end is None:
+    if at_work(jobs):
         return None
+    end = job_end(jobs[-1]) if jobs else None
     if migration is None:
         return Outcome(0, f"{migration_resource(name)} is gone: it was deleted, and what was not migrated yet is as it was")
     over = outcome(place, migration)
@@ -197,24 +176,3 @@ def _ended(place: Place, name: str, migration: Object | None, jobs: list[View]) 
         return Outcome(5, f"{migration_resource(name)} is not over, but no Job works on it", (again,))
     why = ": ".join(part for part in (end.get("reason", ""), end.get("message", "")) if part)
     return Outcome(5, f"job.batch/{jobs[-1].name} ended before the migration did ({why})", (again,))
-
-
-def restart_command(place: Place, name: str) -> str:
-    """Submitting a VolumeResize as it is adopts it and creates the Job that is missing."""
-    return f"{place.kubectl('get', 'volumeresize', name, '-o', 'yaml')} | {place.command('submit', '-f', '-')}"
-
-
-def _waiting_for(place: Place, pods: list[Pod], jobs: list[View]) -> str:
-    """Why no log comes, in the words of the scheduler, the kubelet or the Job's controller; empty when the runner runs."""
-    if not pods:
-        return _why_no_pod(place, jobs[-1]) if jobs else ""
-    newest = pods[-1]
-    if newest.phase != "Pending":
-        return ""
-    return f"waiting for pod/{newest.name} to start" + (f": {newest.why_not_running}" if newest.why_not_running else "")
-
-
-def _why_no_pod(place: Place, job: View) -> str:
-    events = place.client.list(paths.events(place.namespace), fieldSelector=f"involvedObject.kind=Job,involvedObject.name={job.name},type=Warning")
-    said = max(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""), default={}).get("message", "")
-    return f"waiting for job.batch/{job.name} to start a pod" + (f": {said}" if said else "")

@@ -5,10 +5,10 @@ import os
 import re
 from dataclasses import dataclass, field, replace
 
-from ..errors import UsageError
+from ..errors import BadQuantity, UsageError
 from ..model import names
 from ..model.quantity import parse_bytes
-from ..model.request import Request, from_spec, parse_volume_flag
+from ..model.request import Request, Target, from_spec, parse_volume_flag
 from . import target
 from .image import image
 from .manifest import BadManifest, load
@@ -64,7 +64,7 @@ def order(flags: Flags) -> Order:
     wanted = target.parse(flags.statefulset)
     if wanted.kind == target.MIGRATION:
         raise UsageError(f"{flags.statefulset!r} is a VolumeResize; submit takes a StatefulSet")
-    targets = tuple(parse_volume_flag(text) for text in flags.volumes)
+    targets = tuple(_volume(text) for text in flags.volumes)
     twice = sorted({one.name for one in targets if [two.name for two in targets].count(one.name) > 1})
     if twice:
         raise UsageError(f"--volume names {', '.join(twice)} twice")
@@ -75,10 +75,21 @@ def order(flags: Flags) -> Order:
     return Order(request=request, name=_checked_name(flags.name, "--name") if flags.name else None, image_asked=chosen.asked)
 
 
+def _volume(text: str) -> Target:
+    try:
+        return parse_volume_flag(text)
+    except BadQuantity as error:
+        raise UsageError(f"--volume {text}: {error.message}; {error.advice}") from error
+
+
 def _copy(flags: Flags) -> Object:
     if not flags.bandwidth:
         return {}
-    if parse_bytes(flags.bandwidth) <= 0:
+    try:
+        too_slow = parse_bytes(flags.bandwidth) <= 0
+    except BadQuantity as error:
+        raise UsageError(f"--bandwidth {flags.bandwidth}: {error.message}; write it like 50M") from error
+    if too_slow:
         raise UsageError(f"--bandwidth {flags.bandwidth}: it must be more than 0 bytes per second")
     return {"bandwidth": flags.bandwidth}
 

@@ -46,10 +46,11 @@ class Listing(Result):
 
 @dataclass(frozen=True)
 class Details(Result):
-    """One VolumeResize with all that its record says. `next_steps` as in Changes."""
+    """One VolumeResize with all that its record says. `waiting`: why its runner does not run, if so; `next_steps` as in Changes."""
 
     migration: Object | None = None
     now: float = 0.0
+    waiting: str = ""
     next_steps: tuple[str, ...] = ()
 
 
@@ -93,7 +94,8 @@ Item = LogLine | Notice | Outcome
 
 @dataclass(frozen=True)
 class Following(Result):
-    """A log, read while it is printed. `before` is printed first; the exit code is that of the last Outcome in `items`."""
+    """A log, read while it is printed. `before` is printed first, `interrupted` on ^C; the exit code is that of the last Outcome in `items`."""
 
     items: Iterator[Item] = iter(())
     before: Result | None = None
+    interrupted: tuple[str, ...] = ()

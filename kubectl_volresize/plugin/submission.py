@@ -11,7 +11,7 @@ from ..model.request import Request, from_spec
 from ..plan import manifests, preflight
 from ..plan.preflight import Finding
 from . import target
-from .follow import job_end, runner_jobs
+from .job import at_work, runner_jobs
 from .order import Order
 from .place import Place
 from .result import Change, Object
@@ -71,7 +71,7 @@ def submit(place: Place, ordered: Order, dry_run: str = "none") -> NothingToDo |
     adopted = _adoptable(ordered, existing)
     if adopted is not None:
         jobs = runner_jobs(place, adopted["metadata"]["name"])
-        if jobs and job_end(jobs[-1]) is None:
+        if at_work(jobs):
             return _running(adopted, jobs[-1].raw)
     migration = adopted or _manifest(place, ordered, existing)
     notes: tuple[str, ...] = ()

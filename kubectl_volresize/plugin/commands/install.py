@@ -109,7 +109,7 @@ def install(place: Place, wanted: Installation, pause: Callable[[float], None] =
         try:
             changes.append(_apply(place, manifest, wanted))
         except Forbidden as error:
-            forbidden.append(f"  {resource(manifest)}: {error.fields['message']}")
+            forbidden.append(f"  {resource(manifest)}: {_what_is_missing(error)}")
         except Conflict as error:
             raise FieldsOfOthers(f"{resource(manifest)}: {error.fields['message']}",
                                  command=_install_command(place.where, wanted, "--force-conflicts")) from error
@@ -121,6 +121,12 @@ def install(place: Place, wanted: Installation, pause: Callable[[float], None] =
     if wanted.dry_run == "none":
         _wait_established(place, pause)
     return tuple(changes)
+
+
+def _what_is_missing(error: Forbidden) -> str:
+    """`cannot create resource ...`, without the user's full name on every line; an escalation lists all rules that he lacks, which is cut."""
+    said = str(error.fields["message"])
+    return "cannot " + said.partition(" cannot ")[2] if " cannot " in said else said[:300]
 
 
 def _install_command(where: Where, wanted: Installation, *options: str) -> str:

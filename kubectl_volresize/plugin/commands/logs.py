@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import click
 
@@ -10,18 +9,12 @@ from ...errors import UsageError, VolresizeError
 from ...model.cluster import Pod
 from .. import result
 from ..completion import targets
-from ..follow import Deadline, follow, runner_pods, tail
+from ..follow import Deadline, follow, tail
+from ..job import runner_pods
 from ..options import Where, cluster_options, output_option
 from ..outcome import advice
 from ..place import Place, connect
 from ..target import find
-
-
-class Interrupted(VolresizeError):
-    """stopped following; the migration goes on in the cluster"""
-
-    exit_code = 130
-    hint = "follow it again: {command}"
 
 
 class NotStarted(VolresizeError):
@@ -58,14 +51,9 @@ def command(where: Where, target: str, following: bool, timeout: float | None, o
 
 def followed(place: Place, name: str, timeout: float | None, output: str, before: result.Result | None = None) -> result.Following:
     """The log as it comes, after `before` was printed."""
-    return result.Following(output=output, before=before, items=_until_interrupted(place, name, timeout))
-
-
-def _until_interrupted(place: Place, name: str, timeout: float | None) -> Iterator[result.Item]:
-    try:
-        yield from follow(place, name, Deadline.after(timeout))
-    except KeyboardInterrupt:
-        raise Interrupted(command=place.command("logs", f"vr/{name}", "-f")) from None
+    again = f"Follow it again: {place.command('logs', f'vr/{name}', '-f')}"
+    return result.Following(output=output, before=before, items=follow(place, name, Deadline.after(timeout)),
+                            interrupted=("Stopped following; the migration goes on in the cluster.", again))
 
 
 def _printed(place: Place, migration: result.Object, output: str) -> result.Result:

@@ -5,10 +5,12 @@ import time
 
 import click
 
-from ...errors import NotFound, UsageError
+from ...errors import Forbidden, NotFound, UsageError
 from ...kube import paths
+from ...model import labels
 from .. import result
 from ..completion import targets
+from ..job import at_work, restart_command, runner_jobs, runner_pods, waiting_for
 from ..options import Where, cluster_options, output_option
 from ..outcome import advice
 from ..place import Place, connect
@@ -31,7 +33,25 @@ def command(where: Where, target: str | None, all_namespaces: bool, output: str)
     if target is None:
         return _listing(place, all_namespaces, output)
     migration = find(place, target)
-    return result.Details(output=output, migration=migration, now=time.time(), next_steps=advice(place, migration))
+    waiting, next_steps = _state_of_runner(place, migration)
+    return result.Details(output=output, migration=migration, now=time.time(), waiting=waiting, next_steps=next_steps)
+
+
+def _state_of_runner(place: Place, migration: result.Object) -> tuple[str, tuple[str, ...]]:
+    """Why the runner does not run, and what the user does next."""
+    name, over = migration["metadata"]["name"], (migration.get("status") or {}).get("phase") in labels.TERMINAL
+    if over:
+        return "", advice(place, migration)
+    try:
+        jobs, pods = runner_jobs(place, name), runner_pods(place, name)
+    except Forbidden:
+        # Who may read only the VolumeResize still sees all that is recorded.
+        return "", advice(place, migration)
+    if at_work(jobs):
+        waiting, untouched = waiting_for(place, pods, jobs), not (migration.get("status") or {}).get("startTime")
+        take_back = f"Take it back, nothing is touched yet: {place.kubectl('delete', f'volumeresize/{name}', f'job/{jobs[-1].name}')}"
+        return waiting, advice(place, migration) + ((take_back,) if waiting and untouched else ())
+    return "no Job works on it", (f"Start one: {restart_command(place, name)}",)
 
 
 def _listing(place: Place, everywhere: bool, output: str) -> result.Listing:

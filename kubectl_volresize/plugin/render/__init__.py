@@ -75,6 +75,10 @@ def _followed(outcome: result.Following) -> int:
             printer.show(item)
             if isinstance(item, result.Outcome):
                 code = item.exit_code
+    except KeyboardInterrupt:
+        for line in outcome.interrupted:
+            printer.show(result.Notice(line))
+        raise
     finally:
         printer.close()
     return code

@@ -44,20 +44,21 @@ def _row(migration: result.Object, found: result.Listing, wide: bool) -> list[st
 def details(shown: result.Details) -> str:
     assert shown.migration is not None
     migration, record = shown.migration, from_status(shown.migration.get("status") or {})
-    lines = [f"{name + ':':<14}{value}" for name, value in _facts(migration, record, shown.now) if value]
+    lines = [f"{name + ':':<14}{value}" for name, value in _facts(migration, record, shown) if value]
     if record.volumes:
         lines += ["", _volumes(record, shown.output == result.WIDE)]
     return "\n".join(lines)
 
 
-def _facts(migration: result.Object, record: Record, now: float) -> list[tuple[str, str]]:
+def _facts(migration: result.Object, record: Record, shown: result.Details) -> list[tuple[str, str]]:
     meta, spec = migration["metadata"], migration["spec"]
     wanted = ", ".join(f"{volume['name']} to {volume['newSize']}" + (f" in class {volume['storageClass']}" if volume.get("storageClass") else "")
                        for volume in spec["volumes"])
     at_work = "" if record.current_replica is None else f", replica {record.current_replica}"
     return [("VolumeResize", meta["name"]), ("Namespace", meta["namespace"]), ("StatefulSet", spec["statefulSetName"]), ("Wanted", wanted),
             ("Phase", _phase(record) + at_work + (f", volume {record.current_volume}" if record.current_volume else "")),
-            ("Progress", f"{record.progress} replicas" if record.progress else ""), ("Message", record.message), ("Time", _time(record, now)),
+            ("Progress", f"{record.progress} replicas" if record.progress else ""), ("Message", record.message), ("Runner", shown.waiting),
+            ("Time", _time(record, shown.now)),
             ("Image", str((spec.get("mover") or {}).get("image", "")))]
 
 

@@ -6,6 +6,7 @@ application and its data, hack/manifest.py for the contents, kubectl's watches f
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import os
 import subprocess
@@ -60,16 +61,21 @@ def size_kib(pod: str, volume: str) -> int:
 
 def picture(pod: str, volume: str, before: Volume | None = None) -> Volume:
     """One volume as it is now; `before`: its earlier picture, whose last line the journal must still have."""
-    entries = in_pod(pod, f"/{volume}", "--exclude", "journal").splitlines()
-    summary = json.loads(in_pod(pod, f"/{volume}", "--exclude", "journal", "--digest"))
+    entries = [json.loads(line) for line in in_pod(pod, f"/{volume}", "--exclude", "journal").splitlines()]
+    # A hard-linked file counts once.
+    allocated = sum(entry["allocated"] for entry in entries if entry.get("same_as", entry["path"]) == entry["path"])
     journal = json.loads(in_pod(pod, "--journal", f"/{volume}/journal", "--of", pod, "--at", str(before.lines if before else 0)))
     claim = get("persistentvolumeclaim", f"{volume}-{pod}", "-n", NAMESPACE)[0]
     # Blocks may differ from one file system to the next.
-    bare = [json.dumps({key: value for key, value in json.loads(line).items() if key != "allocated"}, sort_keys=True) for line in entries]
+    bare = [json.dumps({key: value for key, value in entry.items() if key != "allocated"}, sort_keys=True) for entry in entries]
     return Volume(pod=pod, name=volume, claim=claim["metadata"]["name"], requested=claim["spec"]["resources"]["requests"]["storage"],
-                  persistent_volume=claim["spec"]["volumeName"], size_kib=size_kib(pod, volume), digest=summary["digest"], entries=tuple(bare),
-                  allocated=summary["allocated"], lines=journal["lines"], sum=journal["sum"], sum_before=journal["sum_at"],
+                  persistent_volume=claim["spec"]["volumeName"], size_kib=size_kib(pod, volume), digest=_digest(bare), entries=tuple(bare),
+                  allocated=allocated, lines=journal["lines"], sum=journal["sum"], sum_before=journal["sum_at"],
                   longest_pause=journal["longest_pause"])
+
+
+def _digest(lines: list[str]) -> str:
+    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
 
 
 def pictures(before: tuple[Volume, ...] = ()) -> tuple[Volume, ...]:

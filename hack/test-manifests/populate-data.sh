@@ -115,7 +115,7 @@ main() {
   namespace=${namespace:-$(kubectl config view --minify -o 'jsonpath={.contexts[0].context.namespace}')}
   namespace=${namespace:-default}
 
-  kubectl rollout status "statefulset/$statefulset" -n "$namespace" --timeout 120s >&2
+  kubectl rollout status "statefulset/$statefulset" -n "$namespace" --timeout 120s >/dev/null
   pods=$(kubectl get pods -n "$namespace" -l "app=$statefulset" -o name)
   for pod in $pods; do
     populate "$namespace" "${pod#pod/}" &

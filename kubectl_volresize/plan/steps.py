@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from ..model import labels
 from ..model.cluster import Object
+from ..model.quantity import human
 from ..model.record import Record
 from .preflight import Finding
 
@@ -111,7 +112,7 @@ class RememberMeasured(Step):
                                   files=int(self.counts.get("files", 0)))
 
     def __str__(self) -> str:
-        return f"replica {self.replica}, volume {self.volume}: {self.counts.get('bytes', 0)} bytes in {self.counts.get('inodes', 0)} inodes"
+        return f"volume {self.volume}: {human(int(self.counts.get('bytes', 0)))} in {self.counts.get('inodes', 0)} inodes"
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,8 @@ class RememberTarget(Step):
         return record.with_volume(self.replica, self.volume, phase=self.phase, **self.known)
 
     def __str__(self) -> str:
-        return f"replica {self.replica}, volume {self.volume}: " + ", ".join(f"{key} {value}" for key, value in self.known.items())
+        named = {key.replace("_", " "): value for key, value in self.known.items() if not key.endswith("uid")}
+        return f"volume {self.volume}: " + ", ".join(f"{key} {value}" for key, value in named.items())
 
 
 @dataclass(frozen=True)
@@ -287,7 +289,7 @@ class RememberVerified(Step):
         return record.with_volume(self.replica, self.volume, phase="Verified", verified=self.word, passes=list(self.passes), progress="100%")
 
     def __str__(self) -> str:
-        return f"replica {self.replica}, volume {self.volume}: the copy was verified equal after the stop"
+        return f"volume {self.volume}: the copy was verified equal after the stop"
 
 
 @dataclass(frozen=True)

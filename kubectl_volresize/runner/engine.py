@@ -114,7 +114,8 @@ class Engine:
         if after != record:
             migration = self._store.write(migration, after)
             self._tools.log.phase = after.phase
-        self._tools.log.info(type(step).__name__, str(step), **_about(step))
+        if not self._failures:
+            self._tools.log.info(type(step).__name__, str(step), **_about(step))
         try:
             execute(self._tools, step)
         except (ApiError, Refused, Postponed, Unreachable) as error:
@@ -182,7 +183,7 @@ class Engine:
 
     def _end(self, record: Record, done: Done) -> int:
         reason = next((str(condition["reason"]) for condition in record.conditions if condition["type"] == labels.READY), "")
-        self._tools.log.info("Done", f"{record.phase}: {done.message}")
+        self._tools.log.info("Done", f"finished: {record.phase}")
         if record.phase == labels.FAILED and reason == "NeedsHuman":
             self._tools.lease.give_up()
             return JOB_NEEDS_HUMAN

@@ -2,6 +2,7 @@
 costs 0.3-0.5 s, which `--help` and completion must not pay."""
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,14 +79,16 @@ def from_kubeconfig(kubeconfig: str | None = None, context: str | None = None) -
     from kubernetes.client import Configuration
 
     configuration = Configuration()
+    # Asked for here, since the client reads the variable once, when it is imported.
+    file = kubeconfig or os.environ.get("KUBECONFIG") or None
     try:
-        contexts, active = config.list_kube_config_contexts(config_file=kubeconfig)
+        contexts, active = config.list_kube_config_contexts(config_file=file)
         if context is not None:
             named = [entry for entry in contexts if entry["name"] == context]
             if not named:
                 raise UsageError(f"context {context!r} does not exist in the kubeconfig; it has: {', '.join(entry['name'] for entry in contexts)}")
             active = named[0]
-        config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=configuration)
+        config.load_kube_config(config_file=file, context=context, client_configuration=configuration)
     except (config.ConfigException, OSError) as error:
         raise NoCluster(str(error)) from error
     except (yaml.YAMLError, TypeError, AttributeError, KeyError) as error:

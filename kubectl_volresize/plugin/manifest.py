@@ -24,11 +24,15 @@ class BadManifest(UsageError):
     """{file}: {message}"""
 
 
+def shown_name(file: str) -> str:
+    return "stdin" if file == "-" else file
+
+
 def load(file: str) -> Object:
     """The VolumeResize in `file`, `-` for stdin. Raises BadManifest with everything that is wrong, each with its field."""
     import yaml
 
-    shown = "stdin" if file == "-" else file
+    shown = shown_name(file)
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text()
         documents = [document for document in yaml.safe_load_all(text) if document is not None]

@@ -11,7 +11,7 @@ from ..model.quantity import parse_bytes
 from ..model.request import Request, Target, from_spec, parse_volume_flag
 from . import target
 from .image import image
-from .manifest import BadManifest, load
+from .manifest import BadManifest, load, shown_name
 from .result import Object
 
 _DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -106,7 +106,7 @@ def _from_file(flags: Flags, filename: str) -> Order:
         try:
             _checked_name(str(meta["name"]), "metadata.name")
         except UsageError as error:
-            raise BadManifest(error.message, file=filename) from error
+            raise BadManifest(error.message, file=shown_name(filename)) from error
     return Order(request=replace(request, mover={**request.mover, "image": chosen.name}), name=meta.get("name"), namespace=meta.get("namespace"),
                  image_asked=chosen.asked, manifest=manifest)
 

@@ -1,0 +1,127 @@
+"""`install`: what an admin runs once."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+from builders import NAMESPACE, Cluster, three_replicas
+from calling import Plugin, written
+from fake_api import FakeApi, Refusal
+
+from kubectl_volresize.model import labels
+from kubectl_volresize.plugin.commands import install
+from kubectl_volresize.plugin.commands.install import Installation, NotEstablished
+from kubectl_volresize.plugin.options import Where
+from kubectl_volresize.plugin.place import Place
+from kubectl_volresize.templates import render
+
+DEFINITION = "volumeresizes.storage.maurice.fr"
+CLUSTER_PART = {("customresourcedefinitions", "", DEFINITION), ("clusterroles", "", "volresize-runner"),
+                ("clusterroles", "", "volresize-runner-volumes"), ("clusterroles", "", "volresize-user")}
+NAMESPACE_PART = {("serviceaccounts", NAMESPACE, "volresize-runner"), ("rolebindings", NAMESPACE, "volresize-runner"),
+                  ("clusterrolebindings", "", f"volresize-runner-{NAMESPACE}")}
+
+
+@pytest.fixture
+def bare(connect: Callable[[Cluster], FakeApi]) -> FakeApi:
+    return connect(three_replicas().without_installation())
+
+
+def present(api: FakeApi) -> set[tuple[str, str, str]]:
+    return {key for key in CLUSTER_PART | NAMESPACE_PART if api.find(*key) is not None}
+
+
+def test_a_client_dry_run_needs_no_cluster_and_gives_documents_that_kubectl_applies_in_their_order(plugin: Plugin) -> None:
+    answer = plugin("install", "-n", "shop", "--dry-run=client", "-o", "yaml")
+    assert (answer.code, answer.err) == (0, "")
+    documents = list(yaml.safe_load_all(answer.out))
+    assert [document["kind"] for document in documents] == ["CustomResourceDefinition", "ClusterRole", "ClusterRole", "ClusterRole",
+                                                            "ServiceAccount", "RoleBinding", "ClusterRoleBinding"]
+    assert {document["metadata"]["namespace"] for document in documents if document["kind"] in ("ServiceAccount", "RoleBinding")} == {"shop"}
+
+
+def test_without_a_namespace_only_the_cluster_is_prepared_and_the_way_on_is_said(bare: FakeApi, plugin: Plugin) -> None:
+    answer = plugin("install")
+    assert answer.code == 0
+    assert present(bare) == CLUSTER_PART
+    assert "kubectl volresize install -n NAMESPACE" in answer.out
+
+
+def test_with_a_namespace_nothing_is_missing_for_a_migration_there(bare: FakeApi, plugin: Plugin) -> None:
+    assert plugin("install", "-n", NAMESPACE, "--image", "registry.example/volmig:7").out.count(" created\n") == 7
+    assert present(bare) == CLUSTER_PART | NAMESPACE_PART
+    assert plugin("submit", "web", "--volume", "data=500Mi").code == 0
+
+
+def test_the_image_is_named_in_the_next_step(bare: FakeApi, plugin: Plugin) -> None:
+    assert "--image registry.example/volmig:7" in plugin("install", "-n", NAMESPACE, "--image", "registry.example/volmig:7").out
+
+
+def test_twice_changes_nothing(bare: FakeApi, plugin: Plugin) -> None:
+    plugin("install", "-n", NAMESPACE)
+    version = bare.store.version
+    answer = plugin("install", "-n", NAMESPACE)
+    assert (answer.code, answer.out.count(" unchanged\n")) == (0, 7)
+    assert bare.store.version == version
+
+
+def test_a_server_dry_run_leaves_nothing_behind(bare: FakeApi, plugin: Plugin) -> None:
+    answer = plugin("install", "-n", NAMESPACE, "--dry-run=server")
+    assert (answer.code, answer.out.count(" created (server dry run)\n")) == (0, 7)
+    assert present(bare) == set()
+    assert written(bare) == []
+
+
+def test_missing_rights_are_said_all_at_once_with_what_an_admin_runs(bare: FakeApi, plugin: Plugin) -> None:
+    bare.denied |= {("patch", "customresourcedefinitions"), ("patch", "clusterroles"), ("patch", "clusterrolebindings")}
+    answer = plugin("install", "-n", NAMESPACE)
+    assert answer.code == 1
+    for name in (DEFINITION, "volresize-runner-volumes", f"clusterrolebinding.rbac.authorization.k8s.io/volresize-runner-{NAMESPACE}"):
+        assert name in answer.err
+    assert f"kubectl volresize install -n {NAMESPACE}" in answer.err
+    assert "--dry-run=client -o yaml" in answer.err
+
+
+def test_a_namespace_that_is_a_typo_leaves_nothing_half_done(bare: FakeApi, plugin: Plugin) -> None:
+    answer = plugin("install", "-n", "porduction")
+    assert (answer.code, present(bare)) == (1, set())
+    assert "namespace porduction does not exist" in answer.err and "kubectl create namespace porduction" in answer.err
+
+
+def test_an_object_that_the_server_does_not_take_is_named(bare: FakeApi, plugin: Plugin) -> None:
+    def broken(number: int, verb: str, path: str) -> Refusal | None:
+        return Refusal(500, "", "failed to create typed patch object") if verb == "apply" and "customresource" in path else None
+    bare.before_call.append(broken)
+    answer = plugin("install")
+    assert answer.code == 1
+    assert f"customresourcedefinition.apiextensions.k8s.io/{DEFINITION}: failed to create typed patch object" in answer.err
+
+
+def test_a_kind_that_is_never_served_is_no_success(api: FakeApi) -> None:
+    found = api.find("customresourcedefinitions", "", DEFINITION)
+    assert found is not None
+    conflict = {"conditions": [{"type": "Established", "status": "False", "message": "the plural name is taken"}]}
+    api.rest.change("customresourcedefinitions", found, lambda new: new.update(status=conflict), status=True)
+    with api.connected() as client, pytest.raises(NotEstablished, match="the plural name is taken"):
+        install.install(Place(client, NAMESPACE, Where()), Installation(None), pause=lambda seconds: None)
+
+
+def _unknown(schema: dict[str, Any], path: str) -> list[str]:
+    known = {"type", "description", "properties", "items", "required", "enum", "format", "pattern", "default", "minimum", "maximum", "minLength",
+             "maxLength", "minItems", "maxItems", "anyOf"}
+    found = [f"{path}.{key}" for key in schema if key not in known and not key.startswith("x-kubernetes-")]
+    for name, inner in schema.get("properties", {}).items():
+        found += _unknown(inner, f"{path}.{name}")
+    return found + (_unknown(schema["items"], f"{path}[]") if "items" in schema else [])
+
+
+def test_no_description_is_cut_at_a_comma() -> None:
+    # In YAML's flow style an unquoted comma ends a value; the rest becomes a field of its own, which server-side apply refuses.
+    assert _unknown(render("crd")["spec"]["versions"][0]["schema"]["openAPIV3Schema"], "") == []
+
+
+def test_the_names_that_submit_looks_for_are_those_that_install_makes() -> None:
+    made = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in Installation("shop").manifests}
+    assert {("ServiceAccount", labels.RUNNER_ACCOUNT), ("RoleBinding", labels.RUNNER_ROLE), ("ClusterRole", labels.USER_ROLE)} <= made

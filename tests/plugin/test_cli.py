@@ -62,7 +62,7 @@ def test_commands_that_we_advise_go_to_the_same_cluster() -> None:
 
 @pytest.mark.parametrize("content", [None, "{a: [", "words", "[]", "apiVersion: v1\nkind: Config\n", "contexts: 7\ncurrent-context: x\n"])
 def test_a_kubeconfig_that_is_none_gives_a_sentence_and_a_way_out(plugin: Plugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                                   content: str | None) -> None:
+                                                                  content: str | None) -> None:
     file = tmp_path / "broken"
     if content is not None:
         file.write_text(content)
@@ -78,7 +78,8 @@ def test_a_context_that_is_not_there_is_answered_with_those_that_are(plugin: Plu
     assert (answer.code, answer.err) == (2, "error: context 'prod' does not exist in the kubeconfig; it has: here\n")
 
 
-def test_a_server_that_does_not_answer_is_named_without_the_chain_of_classes(plugin: Plugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_answer_is_named_without_the_chain_of_classes(plugin: Plugin, tmp_path: Path,
+                                                                             monkeypatch: pytest.MonkeyPatch) -> None:
     # Port 1 of this machine: nothing listens there.
     monkeypatch.setenv("KUBECONFIG", str(write_kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:1")))
     answer = plugin("status")
@@ -89,7 +90,7 @@ def test_a_server_that_does_not_answer_is_named_without_the_chain_of_classes(plu
 
 @pytest.mark.parametrize(("refusal", "said"), [
     (Refusal(401, "Unauthorized", "Unauthorized"), "error: the API server does not accept your credentials\nlog in again"),
-    (Refusal(403, "Forbidden", 'cannot list resource "volumeresizes"'), 'error: cannot list resource "volumeresizes"\nask an admin for the role `edit`'),
+    (Refusal(403, "Forbidden", "you cannot list volumeresizes"), "error: you cannot list volumeresizes\nask an admin for the role `edit`"),
     (Refusal(404, "NotFound", "the server could not find the requested resource"), "error: kind VolumeResize is not installed in this cluster"),
     (Refusal(409, "Conflict", "the object has been modified"), "error: the object has been modified\n"),
     (Refusal(500, "InternalError", "etcd is on fire"), "error: etcd is on fire\n")])

@@ -71,7 +71,7 @@ def test_a_set_may_be_named_as_in_kubectl(api: FakeApi, plugin: Plugin, typed: s
     ("flag/i", "manifest/i", "variable/i", "flag/i"), (None, "manifest/i", "variable/i", "manifest/i"), (None, None, "variable/i", "variable/i"),
     (None, None, None, f"mauricethomas/volmig:{VERSION}")])
 def test_the_image_is_the_one_named_nearest_to_the_user(api: FakeApi, plugin: Plugin, monkeypatch: pytest.MonkeyPatch, flag: str | None,
-                                                         manifest: str | None, variable: str | None, used: str) -> None:
+                                                        manifest: str | None, variable: str | None, used: str) -> None:
     if variable:
         monkeypatch.setenv("VOLRESIZE_IMAGE", variable)
     text = MANIFEST + (f"  mover: {{image: {manifest}}}\n" if manifest else "")
@@ -146,7 +146,8 @@ def test_a_namespace_without_account_and_bindings_is_refused_beside_the_other_re
 
 
 def test_what_the_user_may_not_read_is_left_to_the_job(api: FakeApi, plugin: Plugin) -> None:
-    api.denied |= {("get", "persistentvolumes"), ("list", "nodes"), ("list", "storageclasses"), ("get", "rolebindings"), ("get", "clusterrolebindings")}
+    api.denied |= {("get", "persistentvolumes"), ("list", "nodes"), ("list", "storageclasses")}
+    api.denied |= {("get", "rolebindings"), ("get", "clusterrolebindings")}
     answer = plugin(*SUBMIT)
     assert answer.code == 0 and written(api) == BOTH
     assert "left to the Job" in answer.err and "persistentvolumes" in answer.err

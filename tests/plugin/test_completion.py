@@ -1,0 +1,50 @@
+"""What the shell offers on TAB, through kubectl's protocol: a candidate a line, and a last line that tells about file names."""
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from builders import NAMESPACE, SET, Cluster, add_set, submit
+from fake_api import FakeApi
+
+from kubectl_volresize.plugin.completion import candidates
+
+
+@pytest.mark.parametrize(("words", "offered"), [
+    ([], {"install", "submit", "logs", "status", "version"}),
+    (["s"], {"submit", "status"}),
+    (["logs", "--t"], {"--timeout"}),
+    (["status", "-o", "w"], {"wide"}),
+    (["submit", "--dry-run", ""], {"none", "client", "server"})])
+def test_verbs_and_options_need_no_cluster(words: list[str], offered: set[str]) -> None:
+    lines, directive = candidates(words)
+    assert {line.split("\t")[0] for line in lines} == offered and directive == ":4"
+
+
+def test_file_names_are_the_shells_business() -> None:
+    assert candidates(["submit", "-f", ""]) == ([], ":0")
+
+
+def test_sets_and_migrations_are_offered_where_they_are_meant(api: FakeApi) -> None:
+    add_set(api, Cluster(name="db", replicas=1))
+    submit(api, {"data": "500Mi"}, name="web-2")
+    assert candidates(["submit", ""])[0] == ["db", SET]
+    assert candidates(["submit", "sts/d"])[0] == ["sts/db"]
+    assert candidates(["logs", ""])[0] == [SET]
+    assert candidates(["status", "vr/"])[0] == ["vr/web-2"]
+    assert candidates(["-n", "elsewhere", "status", ""])[0] == []
+    assert NAMESPACE in candidates(["status", "-n", ""])[0]
+
+
+def test_without_a_cluster_nothing_is_offered_and_nothing_is_said() -> None:
+    for words in (["submit", ""], ["logs", ""], ["status", "-n", ""]):
+        assert candidates(words) == ([], ":4")
+
+
+def test_the_program_that_kubectl_runs_answers_in_its_protocol() -> None:
+    program = "from kubectl_volresize.plugin.completion import main; main()"
+    done = subprocess.run([sys.executable, "-c", program, "ver"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    version, directive = done.stdout.splitlines()
+    assert version.startswith("version\t") and directive == ":4"

@@ -103,7 +103,7 @@ def time_promises(replicas: Sequence[Replica]) -> list[Promise]:
     promises = []
     for seen in replicas:
         promises.append(Promise(f"{seen.pod}: the set was exchanged once, frozen", [swap.by_freeze for swap in seen.swaps] == [True],
-                                f"{len(seen.swaps)} times"))
+                                f"{len(seen.swaps)} in all"))
         promises.append(Promise(f"{seen.pod}: the set was absent for at most {ABSENT_SECONDS} s", seen.absent <= ABSENT_SECONDS,
                                 f"{seen.absent:.3f} s"))
         promises.append(Promise(f"{seen.pod}: the set was frozen for at most {FROZEN_SECONDS:g} s", seen.frozen <= FROZEN_SECONDS,

@@ -39,6 +39,9 @@ class Kubelets:
             return self._start(pod)
         if process is None:
             return False
+        if pod["spec"]["containers"][0].get("command") == ["true"]:
+            self.end(pod, process, 0, "")
+            return True
         return copying.advance(self._world, self, pod, process) if process.role else self._probe(pod)
 
     # -- start

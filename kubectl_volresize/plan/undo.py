@@ -2,7 +2,7 @@
 whatever it had changed. The application comes first: the pod is released before anything is tidied up."""
 from __future__ import annotations
 
-from ..model import labels
+from ..model import labels, names
 from ..model.cluster import Cluster
 from ..model.record import Record
 from ..model.request import Request
@@ -20,7 +20,7 @@ def next_for_undo(cluster: Cluster, record: Record, request: Request, reason: st
         if swap.past_return(cluster, record, current, volumes) and record.replica(current).step != swap.DONE:
             # Forward is the shorter way to a safe point.
             return replica.next_for_replica(cluster, record, request, current)
-        if record.replica(current).step != swap.DONE and (decision := _put_back(cluster, record, current, volumes)):
+        if record.replica(current).step != swap.DONE and (decision := _put_back(cluster, record, request, current, volumes)):
             return decision
     for decide in (_copiers_gone, _retention, _policies):
         if decision := decide(cluster, record):
@@ -28,7 +28,7 @@ def next_for_undo(cluster: Cluster, record: Record, request: Request, reason: st
     return EndStopped(phase_of(reason), reason, message)
 
 
-def _put_back(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
+def _put_back(cluster: Cluster, record: Record, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
     begun = [view for view in volumes if view.entry.old_claim_uid]
     statefulset, pod = cluster.statefulset, cluster.pods.get(ordinal)
     if statefulset is not None and statefulset.frozen and not statefulset.terminating:
@@ -41,19 +41,21 @@ def _put_back(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[Vol
         remaining = tuple(finalizer for finalizer in pod.finalizers if finalizer != labels.HOLD_FINALIZER)
         return Release(ordinal, pod.name, pod.uid, remaining, pod.resource_version)
     for view in begun:
-        if decision := _give_up(cluster, ordinal, view):
+        if decision := _give_up(cluster, request, ordinal, view):
             return decision
     if record.replica(ordinal).step == "undone" or not begun:
         return None
     return ForgetReplica(ordinal, tuple(view.target.name for view in begun))
 
 
-def _give_up(cluster: Cluster, ordinal: int, view: VolumeView) -> Decision | None:
+def _give_up(cluster: Cluster, request: Request, ordinal: int, view: VolumeView) -> Decision | None:
     if view.mover is not None:
         mover = view.mover.pod
         return Wait("undoing", f"mover {mover.name} is being removed", poll=0.2) if mover.terminating else RemovePod(mover.name, mover.uid)
     if view.new is not None and _made_by_us(view) and view.new.retained and manifests.original_policy(view.new) != "Retain":
-        return GiveUpVolume(view.new.name, view.new.uid, manifests.original_policy(view.new))
+        claim_uid = view.entry.new_claim_uid or (view.temporary.uid if view.temporary else "")
+        claim = names.temporary_claim(view.target.name, request.statefulset, ordinal)
+        return GiveUpVolume(view.new.name, view.new.uid, manifests.original_policy(view.new), claim, claim_uid)
     if view.temporary is not None and manifests.is_ours(view.temporary, cluster.migration.uid, ordinal):
         if view.temporary.terminating:
             return Wait("undoing", f"temporary claim {view.temporary.name} is being deleted", poll=0.2)

@@ -22,11 +22,17 @@ class Unfreeze(Step):
 
 @dataclass(frozen=True)
 class GiveUpVolume(Step):
-    """The new volume is not wanted any more: its class's reclaim policy again, so that its provisioner removes it with its temporary claim."""
+    """The new volume is not wanted any more: its class's reclaim policy again, so that its provisioner removes it with its temporary claim.
+
+    `claim` and `claim_uid` are the temporary claim's: a volume that is only reserved (no UID) would stay for ever, whatever its policy
+    (pkg/controller/volume/persistentvolume/pv_controller.go, syncVolume).
+    """
 
     pv: str
     uid: str
     policy: str
+    claim: str
+    claim_uid: str
 
     def __str__(self) -> str:
         return f"give up the new volume {self.pv} (reclaim policy {self.policy})"

@@ -28,6 +28,7 @@ _RECORD_AGAIN_AFTER = 2.0
 _DO_MEANWHILE_AFTER = 0.25
 _UNREACHABLE = 2.0
 _LOOK_AGAIN_AFTER = 0.02
+_SLOWEST_POLL = 1.0
 _LONGEST_PAUSE = 5.0
 
 
@@ -54,7 +55,7 @@ class Engine:
         """Until nothing is left to do; returns the Job container's exit code. Raises Fenced when another runner took over."""
         while True:
             try:
-                code = self._once()
+                code = self.step()
             except Conflict as error:
                 # Somebody changed something between our look and our write; what that means the next look tells.
                 self._tools.log.info("LookAgain", error.message)
@@ -69,7 +70,8 @@ class Engine:
             if code is not None:
                 return code
 
-    def _once(self) -> int | None:
+    def step(self) -> int | None:
+        """Look, and do the one thing that is to be done next; the exit code when nothing is. Raises ApiError, Conflict, Fenced, Unreachable."""
         migration = self._store.read()
         if migration is None:
             self._tools.log.info("Done", "the VolumeResize is gone, and everything of ours with it")
@@ -177,7 +179,8 @@ class Engine:
                 self._store.write(migration, after)
         if wait.meanwhile is not None and lasted >= _DO_MEANWHILE_AFTER:
             execute(self._tools, wait.meanwhile)
-        self._tools.pause(wait.poll)
+        # What does not come at once is asked for less and less often; an API server in trouble is not helped by our questions.
+        self._tools.pause(max(wait.poll, min(lasted / 10, _SLOWEST_POLL)))
 
     # -- the end
 

@@ -76,7 +76,10 @@ def keep_volume(tools: Tools, step: steps.KeepVolume) -> None:
 
 
 def give_up_volume(tools: Tools, step: undo_steps.GiveUpVolume) -> None:
-    _volume(tools, step.pv, step.uid, step.policy, {})
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": tools.namespace, "name": step.claim, "uid": step.claim_uid,
+             "resourceVersion": None}
+    spec = {"persistentVolumeReclaimPolicy": step.policy, "claimRef": claim}
+    tools.client.merge_patch(paths.volumes(step.pv), {"metadata": {"uid": step.uid}, "spec": spec})
 
 
 def restore_policy(tools: Tools, step: steps.RestorePolicy) -> None:

@@ -24,7 +24,7 @@ class Migration:
 
     `logs`: (stamp, text) by pod, oldest first. `cuts`: after how many bytes of a log's answer the connection breaks, one entry an answer, then
     never. `on_log_end`: called when a log was read to its end; what it changes is what the next question finds. `refusals`: HTTP codes for the
-    next questions. `endless`: while it is not set, a log that is followed does not end.
+    next questions, `log_refusals` for the next questions for a log. `endless`: while it is not set, a log that is followed does not end.
     """
 
     def __init__(self) -> None:
@@ -35,6 +35,7 @@ class Migration:
         self.events: list[Object] = []
         self.cuts: list[int] = []
         self.refusals: list[int] = []
+        self.log_refusals: list[int] = []
         self.has_job = True
         self.on_log_end: Callable[[str], None] = lambda pod: None
         self.log_questions: list[dict[str, str]] = []
@@ -99,8 +100,9 @@ def serving(migration: Migration) -> Iterator[str]:
 
         def do_GET(self) -> None:
             split = urlsplit(self.path)
-            if migration.refusals:
-                code = migration.refusals.pop(0)
+            refusals = migration.log_refusals if split.path.endswith("/log") and migration.log_refusals else migration.refusals
+            if refusals:
+                code = refusals.pop(0)
                 self._send(code, {"kind": "Status", "message": "the server is on its way down", "code": code})
                 return
             try:

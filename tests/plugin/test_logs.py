@@ -18,6 +18,10 @@ from kubectl_volresize.plugin.render.log import LogPrinter
 from kubectl_volresize.plugin.result import LogLine, Notice
 
 
+# A follower that misses the end must fail and not hang.
+FOLLOW = ("logs", "web", "-f", "--timeout", "60")
+
+
 @pytest.fixture
 def migration() -> Migration:
     return Migration()
@@ -66,7 +70,7 @@ def test_following_goes_over_a_restart_of_the_runner_and_neither_loses_nor_doubl
         elif pod == "b":
             migration.end("Completed")
     migration.on_log_end = go_on
-    answer = plugin("logs", "web", "-f")
+    answer = plugin(*FOLLOW)
     assert (answer.code, answer.out.splitlines()) == (0, texts(stamped(40)))
 
 
@@ -76,7 +80,7 @@ def test_a_connection_that_breaks_anywhere_neither_loses_nor_doubles_a_line(migr
     migration.logs["a"] = stamped(30)
     migration.cuts = [cut, cut, cut // 2, cut]
     migration.on_log_end = lambda pod: migration.end("Completed")
-    answer = plugin("logs", "web", "-f")
+    answer = plugin(*FOLLOW)
     assert (answer.code, answer.out.splitlines()) == (0, texts(stamped(30)))
     assert len(migration.log_questions) >= 3, "the connection never broke"
 
@@ -86,7 +90,7 @@ def test_after_a_break_only_the_rest_is_asked_for(migration: Migration, plugin: 
     migration.logs["a"] = stamped(30)
     migration.cuts = [700]
     migration.on_log_end = lambda pod: migration.end("Completed")
-    plugin("logs", "web", "-f")
+    plugin(*FOLLOW)
     assert "sinceTime" not in migration.log_questions[0]
     assert migration.log_questions[1]["sinceTime"] == "2026-01-01T00:00:02Z"
 
@@ -99,9 +103,29 @@ def test_an_api_server_that_is_away_for_a_while_is_waited_for(migration: Migrati
         migration.refusals = [503, 503, 503]
         migration.on_log_end = lambda pod: migration.end("Completed")
     migration.on_log_end = outage
-    answer = plugin("logs", "web", "-f")
+    answer = plugin(*FOLLOW)
     assert (answer.code, answer.out.splitlines()) == (0, texts(stamped(3)))
     assert answer.err.count("the API server does not answer, trying again") == 1
+
+
+def test_a_log_that_the_kubelet_cannot_give_yet_is_asked_for_again(migration: Migration, plugin: Plugin) -> None:
+    # The pod runs already, says the API server; its container has not started, says the kubelet.
+    migration.add_pod("a")
+    migration.logs["a"] = stamped(3)
+    migration.log_refusals = [400, 400]
+    migration.on_log_end = lambda pod: migration.end("Completed")
+    answer = plugin(*FOLLOW)
+    assert (answer.code, answer.out.splitlines()) == (0, texts(stamped(3)))
+
+
+def test_a_pod_that_is_deleted_while_its_log_is_read_does_not_end_it(migration: Migration, plugin: Plugin) -> None:
+    migration.add_pod("a")
+    migration.log_refusals = [404]
+    migration.on_log_end = lambda pod: migration.end("Completed")
+    migration.add_pod("b")
+    migration.logs["b"] = stamped(3)
+    answer = plugin(*FOLLOW)
+    assert (answer.code, answer.out.splitlines()) == (0, texts(stamped(3)))
 
 
 def test_a_right_that_is_taken_away_ends_it(migration: Migration, plugin: Plugin) -> None:
@@ -110,7 +134,7 @@ def test_a_right_that_is_taken_away_ends_it(migration: Migration, plugin: Plugin
     def forbid(pod: str) -> None:
         migration.refusals = [403]
     migration.on_log_end = forbid
-    assert plugin("logs", "web", "-f").code == 1
+    assert plugin(*FOLLOW).code == 1
 
 
 # -- the outcome
@@ -122,7 +146,7 @@ def test_a_right_that_is_taken_away_ends_it(migration: Migration, plugin: Plugin
 def test_the_exit_code_is_the_outcome(migration: Migration, plugin: Plugin, phase: str, reason: str, code: int) -> None:
     migration.add_pod("a")
     migration.end(phase, reason, message="the volume is too full")
-    answer = plugin("logs", "web", "-f")
+    answer = plugin(*FOLLOW)
     assert answer.code == code
     word = f"{phase} ({reason})" if reason else phase
     assert f"volumeresize.storage.maurice.fr/web {word}: the volume is too full" in answer.err
@@ -133,14 +157,14 @@ def test_the_last_line_is_seen_even_when_all_is_over_before_it_is_read(migration
     migration.add_pod("a")
     migration.logs["a"] = stamped(5)
     migration.end("Failed", "Resumable")
-    answer = plugin("logs", "web", "-f")
+    answer = plugin(*FOLLOW)
     assert (answer.code, answer.out.splitlines()) == (5, texts(stamped(5)))
 
 
 def test_a_job_that_gave_up_without_an_outcome_is_no_success(migration: Migration, plugin: Plugin) -> None:
     migration.add_pod("a")
     migration.end_job("Failed", reason="BackoffLimitExceeded", message="Job has reached the specified backoff limit")
-    answer = plugin("logs", "web", "-f")
+    answer = plugin(*FOLLOW)
     assert answer.code == 5
     assert "job.batch/web-runner ended before the migration did (BackoffLimitExceeded" in answer.err
     assert f"kubectl get volumeresize web -o yaml -n {NAMESPACE} | kubectl volresize submit -f - -n {NAMESPACE}" in answer.err
@@ -148,7 +172,7 @@ def test_a_job_that_gave_up_without_an_outcome_is_no_success(migration: Migratio
 
 def test_a_migration_without_a_job_is_not_waited_for(migration: Migration, plugin: Plugin) -> None:
     migration.has_job = False
-    answer = plugin("logs", "web", "-f")
+    answer = plugin(*FOLLOW)
     assert answer.code == 5 and "no Job works on it" in answer.err
 
 

@@ -13,8 +13,8 @@ from .steps import Begin, Decision, Done, KeepVolume, LetGo, Stop, SuspendRetent
 from .validate import next_to_validate
 
 _RETAIN = {"whenDeleted": "Retain", "whenScaled": "Retain"}
-# Failed for these reasons keeps our finalizer on the VolumeResize: deleting it must not hide what is left to do.
-_KEEPS_FINALIZER = ("Resumable", "NeedsHuman")
+# Something may be half done then, and its record must not be deleted by accident. After every other end nothing of ours is left in the cluster.
+_KEEPS_FINALIZER = "NeedsHuman"
 
 
 def next_step(cluster: Cluster, record: Record, request: Request) -> Decision:
@@ -37,7 +37,7 @@ def next_step(cluster: Cluster, record: Record, request: Request) -> Decision:
 def _after_the_end(cluster: Cluster, record: Record) -> Decision:
     reason = next((condition["reason"] for condition in record.conditions if condition["type"] == labels.READY), "")
     ours = labels.FINALIZER in cluster.migration.finalizers
-    if ours and not (record.phase == labels.FAILED and reason in _KEEPS_FINALIZER):
+    if ours and not (record.phase == labels.FAILED and reason == _KEEPS_FINALIZER):
         remaining = tuple(finalizer for finalizer in cluster.migration.finalizers if finalizer != labels.FINALIZER)
         return LetGo(remaining, cluster.migration.resource_version)
     return Done(record.message)

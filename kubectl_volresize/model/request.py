@@ -4,7 +4,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import BadQuantity, UsageError
 from .quantity import parse_bytes
 
 Object = dict[str, Any]
@@ -54,7 +54,7 @@ class Request:
 
 
 def from_spec(spec: Object) -> Request:
-    """A Request from the spec of a VolumeResize. Raises UsageError with everything that is wrong, BadQuantity for a size."""
+    """A Request from the spec of a VolumeResize. Raises UsageError with everything that is wrong, each with its field."""
     wrong = []
     if not isinstance(spec.get("statefulSetName"), str) or not spec["statefulSetName"]:
         wrong.append("spec.statefulSetName is missing: name the StatefulSet")
@@ -63,17 +63,25 @@ def from_spec(spec: Object) -> Request:
         wrong.append("spec.volumes is empty: name at least one volumeClaimTemplate with its newSize")
         volumes = []
     for index, volume in enumerate(volumes):
-        if not isinstance(volume, dict) or not volume.get("name") or not volume.get("newSize"):
+        if not isinstance(volume, dict) or not isinstance(volume.get("name"), str) or not volume["name"] or volume.get("newSize") in (None, ""):
             wrong.append(f"spec.volumes[{index}] needs name and newSize")
-        elif parse_bytes(volume["newSize"]) <= 0:
-            wrong.append(f"spec.volumes[{index}].newSize is {volume['newSize']}: it must be more than 0")
-    seen = [volume["name"] for volume in volumes if isinstance(volume, dict) and volume.get("name")]
+        elif why := _wrong_size(volume["newSize"]):
+            wrong.append(f"spec.volumes[{index}].newSize{why}")
+    seen = [volume["name"] for volume in volumes if isinstance(volume, dict) and isinstance(volume.get("name"), str)]
     wrong += [f"spec.volumes names {name!r} twice" for name in sorted({name for name in seen if seen.count(name) > 1})]
     if wrong:
         raise UsageError("; ".join(wrong))
     targets = tuple(Target(volume["name"], str(volume["newSize"]), volume.get("storageClass")) for volume in volumes)
     return Request(statefulset=spec["statefulSetName"], targets=targets, head_room=int(spec.get("headRoomPercent", DEFAULT_HEAD_ROOM)),
                    mover=spec.get("mover") or {}, copy=spec.get("copy") or {}, acknowledged=tuple(spec.get("acknowledge") or ()))
+
+
+def _wrong_size(size: Any) -> str:
+    """What is wrong with a newSize, to be said after its field; empty when nothing is."""
+    try:
+        return "" if parse_bytes(size) > 0 else f" is {size}: it must be more than 0"
+    except BadQuantity as error:
+        return f": {error.message}, {error.advice}"
 
 
 def parse_volume_flag(text: str) -> Target:

@@ -26,6 +26,8 @@ def next_for_replica(cluster: Cluster, record: Record, request: Request, ordinal
         return AskHuman(f"claim {gone[0].entry.old_claim} is not the one that was recorded: somebody deleted or replaced it")
     if lost := [view for view in volumes if view.old is None or view.old.uid != view.entry.old_pv_uid]:
         return AskHuman(f"volume {lost[0].entry.old_pv} of claim {lost[0].entry.old_claim} is gone")
+    if cluster.statefulset is not None and ordinal not in cluster.statefulset.ordinals:
+        return Stop("Resumable", f"StatefulSet {request.statefulset} was scaled down: it has no replica {ordinal} any more")
     for decide in (_keep_old, _targets, _movers, _new_volumes, _failures):
         if decision := decide(cluster, request, ordinal, volumes):
             return decision

@@ -11,7 +11,7 @@ from ..model.record import Record
 from ..model.request import Request
 from . import manifests
 from .steps import (AdoptSet, AskHuman, BeginSwap, CreateClaim, Decision, DeleteClaim, DeleteTemporaryClaim, Freeze, KeepVolume, Nudge, Recreate,
-                    Release, RememberSwapped, RemovePod, ReplicaDone, Reserve, StripOrphanFinalizer, StripReference, Thaw, Wait)
+                    Release, RememberSwapped, RemovePod, ReplicaDone, Reserve, Stop, StripOrphanFinalizer, StripReference, Thaw, Wait)
 from .views import VolumeView, others_not_ready
 
 SWAPPING, THAWING, STARTING, DONE = "swapping", "thawing", "starting", "done"
@@ -25,9 +25,9 @@ def begun(record: Record, ordinal: int) -> bool:
 
 def past_return(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[VolumeView, ...]) -> bool:
     """Whether going back would be more dangerous than going on: something that the application stands on was taken away already."""
-    statefulset, pod = cluster.statefulset, cluster.pods.get(ordinal)
+    statefulset = cluster.statefulset
     stands = statefulset is not None and not statefulset.terminating and statefulset.uid == record.set_uid
-    return begun(record, ordinal) and not (stands and pod is not None and all(view.on_original_claim for view in volumes))
+    return begun(record, ordinal) and not (stands and all(view.on_original_claim for view in volumes))
 
 
 def begin(cluster: Cluster, ordinal: int, pod: Pod, volumes: tuple[VolumeView, ...]) -> Decision:
@@ -122,7 +122,7 @@ def _around_the_set(cluster: Cluster, record: Record, request: Request, ordinal:
     if not statefulset.terminating:
         if record.replica(ordinal).step == THAWING:
             return RememberSwapped(ordinal, tuple(view.target.name for view in volumes))
-        return _freeze(cluster, statefulset, request, ordinal)
+        return _stop_unless_held(cluster, record, ordinal) or _freeze(cluster, statefulset, request, ordinal)
     if not statefulset.frozen:
         return Wait("orphaning", f"StatefulSet {statefulset.name} is being deleted by somebody else", poll=0.1, replica=ordinal)
     if not statefulset.inert:
@@ -130,6 +130,13 @@ def _around_the_set(cluster: Cluster, record: Record, request: Request, ordinal:
     if reference := _reference_left(cluster, statefulset):
         return reference
     return _exchange(cluster, record, ordinal, volumes) or _thaw(statefulset, request, migration.uid, ordinal)
+
+
+def _stop_unless_held(cluster: Cluster, record: Record, ordinal: int) -> Stop | None:
+    pod = cluster.pods.get(ordinal)
+    if pod is not None and pod.held and pod.terminating and pod.uid == record.replica(ordinal).pod_uid:
+        return None
+    return Stop("Resumable", f"the pod of replica {ordinal} was let go by somebody, and may have written since its last copy")
 
 
 def _freeze(cluster: Cluster, statefulset: StatefulSet, request: Request, ordinal: int) -> Decision:

@@ -7,7 +7,7 @@ from ..model.cluster import Cluster
 from ..model.record import Record
 from ..model.request import Request
 from . import finish, manifests, replica, swap
-from .steps import AskHuman, Decision, DeleteTemporaryClaim, Release, RemovePod, RestorePolicy, RestoreRetention, Wait
+from .steps import AskHuman, Decision, DeleteTemporaryClaim, Release, RemovePod, RestorePolicy, RestoreRetention, Stop, Wait
 from .undo_steps import EndStopped, ForgetReplica, GiveUpVolume, Unfreeze, phase_of
 from .views import VolumeView, views
 
@@ -19,7 +19,8 @@ def next_for_undo(cluster: Cluster, record: Record, request: Request, reason: st
         volumes = views(cluster, record, request, current)
         if swap.past_return(cluster, record, current, volumes) and record.replica(current).step != swap.DONE:
             # Forward is the shorter way to a safe point.
-            return replica.next_for_replica(cluster, record, request, current)
+            forward = replica.next_for_replica(cluster, record, request, current)
+            return AskHuman(forward.message) if isinstance(forward, Stop) else forward
         if record.replica(current).step != swap.DONE and (decision := _put_back(cluster, record, request, current, volumes)):
             return decision
     for decide in (_copiers_gone, _retention, _policies):

@@ -43,12 +43,12 @@ def advice(place: Place, migration: Object) -> tuple[str, ...]:
 
 
 def _kept_volumes(place: Place, name: str, record: Record) -> tuple[str, ...]:
-    kept = [entry for entry in record.volumes if entry.old_pv]
-    if not kept:
+    """Their names stand in the message and in the table already."""
+    if not any(entry.old_pv for entry in record.volumes):
         return ()
     selector = f"{labels.MIGRATION}={name},{labels.ROLE}={labels.ROLE_OLD}"
-    return (f"The old volumes keep their data with reclaim policy Retain: {', '.join(sorted(entry.old_pv for entry in kept))}",
-            f"See them: {place.where.kubectl('get', 'pv', '-l', selector)}")
+    return ("The old volumes keep their data (reclaim policy Retain) until you delete them. See them:",
+            f"  {place.where.kubectl('get', 'pv', '-l', selector)}")
 
 
 def _after_failure(place: Place, migration: Object, record: Record) -> tuple[str, ...]:

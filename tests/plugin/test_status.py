@@ -120,7 +120,7 @@ def test_who_may_not_see_jobs_still_sees_the_record(api: FakeApi, plugin: Plugin
 
 
 @pytest.mark.parametrize(("phase", "reason", "said"), [
-    ("Completed", "", "The old volumes keep their data with reclaim policy Retain: pv-old-1, pv-old-2"),
+    ("Completed", "", "See them:\n  kubectl get pv -l storage.maurice.fr/migration=web,storage.maurice.fr/role=old"),
     ("Failed", "Refused", "Remove the causes, then submit again:\n  kubectl volresize submit web --volume data=500Mi"),
     ("Failed", "Resumable", "is back on its old volumes. Remove the cause, then submit again for the rest:\n  kubectl volresize submit web"),
     ("Failed", "NeedsHuman", "left everything as it stands")])

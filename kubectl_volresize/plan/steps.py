@@ -309,10 +309,11 @@ class BeginSwap(Step):
 
 @dataclass(frozen=True)
 class RemovePod(Step):
-    """A mover or a measurer that has done its work, or whose work is given up."""
+    """A mover or a measurer that has done its work, or whose work is given up. `grace` in seconds, None for the pod's own."""
 
     pod: str
     uid: str
+    grace: int | None = None
 
     def __str__(self) -> str:
         return f"remove pod {self.pod}"

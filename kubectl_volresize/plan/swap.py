@@ -78,12 +78,13 @@ def _keep_both(cluster: Cluster, ordinal: int, volumes: tuple[VolumeView, ...]) 
 
 def _movers_gone(cluster: Cluster, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
     # Claims stay Terminating as long as any pod object names them, also a finished mover's (facts: podUsesPVC).
-    waiting = [view.mover.pod for view in volumes if view.mover is not None]
-    for pod in waiting:
-        if not pod.terminating:
-            return RemovePod(pod.name, pod.uid)
-    if waiting:
-        return Wait("pods-gone", f"mover {waiting[0].name} is being removed", poll=0.1, replica=ordinal)
+    movers = [view.mover for view in volumes if view.mover is not None]
+    for mover in movers:
+        if not mover.pod.terminating:
+            # "verified" was its last word, after syncfs; the application need not wait up to 2 s more until the kubelet has reported the end.
+            return RemovePod(mover.pod.name, mover.pod.uid, grace=0 if mover.event == "verified" else None)
+    if movers:
+        return Wait("pods-gone", f"mover {movers[0].pod.name} is being removed", poll=0.1, replica=ordinal)
     return None
 
 

@@ -113,7 +113,7 @@ def _manifest(place: Place, ordered: Order, existing: list[Object]) -> Object:
         merged = {**(given.get(key) or {}), **body["metadata"].get(key, {})}
         if merged:
             body["metadata"][key] = merged
-    if ordered.name is None and name != ordered.request.statefulset and len(ordered.request.statefulset) > names.LIMIT:
+    if ordered.name is None and len(ordered.request.statefulset) > names.LIMIT:
         body["metadata"].setdefault("annotations", {})[labels.FULL_NAME] = ordered.request.statefulset
     return body
 

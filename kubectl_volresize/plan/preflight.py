@@ -70,7 +70,13 @@ def template_done(statefulset: StatefulSet, target: Target) -> bool:
 def _other_migrations(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
     own = (cluster.migration.meta.get("creationTimestamp", ""), cluster.migration.name)
     for other in cluster.others:
-        if other.spec.get("statefulSetName") != request.statefulset or other.status.get("phase") in labels.TERMINAL:
+        if other.spec.get("statefulSetName") != request.statefulset:
+            continue
+        if other.status.get("phase") in labels.TERMINAL:
+            # Our finalizer stays at one end only: something may be half done, and what it is stands in that record alone.
+            if labels.FINALIZER in other.finalizers:
+                yield Finding("unfinished-migration", f"volumeresize/{other.name}", f"ended on statefulset/{request.statefulset} and needs a human",
+                              f"see what to do: kubectl volresize status {other.name} -n {cluster.namespace}; then take its finalizer off")
             continue
         # Of two that were created at once the older one may go on, so that never both refuse.
         if own[0] and own < (other.meta.get("creationTimestamp", ""), other.name):

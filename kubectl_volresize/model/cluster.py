@@ -115,9 +115,8 @@ class Pod(View):
     @property
     def containers_terminated(self) -> bool:
         """Every container that ever had a status has ended. A container that was never started has state `waiting`: it holds no file open."""
-        statuses = self._container_statuses
-        never_ran = all("waiting" in (status.get("state") or {}) and not status.get("containerID") for status in statuses)
-        return never_ran or all("terminated" in (status.get("state") or {}) for status in statuses)
+        return all("terminated" in state or ("waiting" in state and not status.get("containerID"))
+                   for status in self._container_statuses for state in (status.get("state") or {},))
 
     @property
     def exit_code(self) -> int | None:

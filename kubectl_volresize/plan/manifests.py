@@ -7,6 +7,7 @@ import hashlib
 
 from ..model import labels, names
 from ..model.cluster import Claim, Object, Pod, StatefulSet, Volume
+from ..model.quantity import parse_bytes
 from ..model.record import VolumeRecord
 from ..model.request import Request, Target
 
@@ -70,9 +71,13 @@ def rehearsal_differences(successor: Object, rehearsed: Object) -> list[str]:
 
 
 def _comparable(spec: Object) -> Object:
-    templates = [{"metadata": template["metadata"], "spec": template["spec"]} for template in spec.get("volumeClaimTemplates") or []]
+    templates = copy.deepcopy([{"metadata": template["metadata"], "spec": template["spec"]} for template in spec.get("volumeClaimTemplates") or []])
     for template in templates:
-        template["metadata"] = {key: value for key, value in template["metadata"].items() if key != "creationTimestamp"}
+        template["metadata"].pop("creationTimestamp", None)
+        requests = (template["spec"].get("resources") or {}).get("requests") or {}
+        # The server writes our sizes its own way: 1.5Gi comes back as 1536Mi, 1024Mi as 1Gi (measured).
+        if "storage" in requests:
+            requests["storage"] = parse_bytes(requests["storage"])
     return {**spec, "volumeClaimTemplates": templates}
 
 

@@ -195,8 +195,14 @@ def _real(make: Callable[[], tuple[Client, str]]) -> Iterator[Cluster]:
 def _remove_kept_volumes(client: Client, names: list[str]) -> None:
     """Their claims go with the namespace; policy Delete lets the provisioner take the disks away then."""
     for name in names:
-        if client.find(paths.volumes(name)):
-            client.merge_patch(paths.volumes(name), {"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
+        found = client.find(paths.volumes(name))
+        if found is None:
+            continue
+        spec: Object = {"persistentVolumeReclaimPolicy": "Delete"}
+        if not found["spec"].get("claimRef", {}).get("uid"):
+            # Reserved for a claim that never came: only a volume that lost its claim is taken away.
+            spec["claimRef"] = {**(found["spec"].get("claimRef") or {}), "uid": "00000000-0000-0000-0000-000000000000"}
+        client.merge_patch(paths.volumes(name), {"spec": spec})
 
 
 @pytest.fixture(params=[f"fake-{EAGER}", f"fake-{LAZY}", f"fake-{RANDOM}", pytest.param("real", marks=pytest.mark.cluster)])

@@ -22,11 +22,12 @@ def _create(cluster, **spec):
     return cluster.client.create(paths.migrations(cluster.namespace), body)
 
 
-def test_a_new_record_has_no_status_whatever_was_sent(cluster):
+def test_a_new_record_is_pending_whatever_was_sent(cluster):
     body = render("volumeresize", name=cluster.name(), namespace=cluster.namespace,
                   spec={"statefulSetName": "web", "volumes": [{"name": "data", "newSize": "500Mi"}]})
     made = cluster.client.create(paths.migrations(cluster.namespace), {**body, "status": {"phase": "Completed"}})
-    assert "status" not in made
+    assert made["status"]["phase"] == "Pending"
+    assert made["status"]["message"]
     assert made["spec"]["headRoomPercent"] == 10
     assert made["metadata"]["generation"] == 1
 

@@ -52,6 +52,8 @@ class Store:
         self.version = 1000
         self.objects: dict[Key, Object] = {}
         self.history: list[Event] = []
+        self._sorted: dict[str, list[Object]] = {}
+        self._sorted_at = -1
         self._uids = itertools.count(1)
 
     def uid(self) -> str:
@@ -63,7 +65,12 @@ class Store:
 
     def all(self, plural: str, namespace: str | None = None) -> list[Object]:
         """Objects of a resource by namespace and name; of all namespaces when none is given."""
-        return [obj for (one, where, _), obj in sorted(self.objects.items()) if one == plural and namespace in (None, where)]
+        if self._sorted_at != self.version:
+            self._sorted, self._sorted_at = {}, self.version
+        if plural not in self._sorted:
+            self._sorted[plural] = [obj for key, obj in sorted(self.objects.items(), key=lambda item: item[0]) if key[0] == plural]
+        found = self._sorted[plural]
+        return list(found) if namespace is None else [obj for obj in found if obj["metadata"].get("namespace") == namespace]
 
     def put(self, key: Key, obj: Object) -> Object:
         """Store as a new version, unless nothing changed: the API server does not write what is equal."""
@@ -87,12 +94,15 @@ class Store:
     @contextmanager
     def undone(self, really: bool) -> Iterator[None]:
         """Everything inside is taken back at the end when `really`: a dry run."""
+        if not really:
+            yield
+            return
         before = (dict(self.objects), list(self.history), self.version)
         try:
             yield
         finally:
-            if really:
-                self.objects, self.history, self.version = before
+            self.objects, self.history, self.version = before
+            self._sorted_at = -1
 
     def of_uid(self, uid: str) -> Object | None:
         return next((obj for obj in self.objects.values() if obj["metadata"]["uid"] == uid), None)

@@ -55,7 +55,8 @@ def test_a_pod_without_a_node_needs_none_to_be_shut_down() -> None:
     assert cluster.shut_down(stopped_pod(2, phase="Failed", states=(), node=""))
 
 
-@pytest.mark.parametrize(("found", "ready"), [(pod(0), True), (pod(0, ready=False), False), (pod(0, terminating=True), False), (Pod({"metadata": {}}), False)])
+@pytest.mark.parametrize(("found", "ready"), [(pod(0), True), (pod(0, ready=False), False), (pod(0, terminating=True), False),
+                                              (Pod({"metadata": {}}), False)])
 def test_a_pod_that_is_going_is_not_ready_whatever_its_condition_says(found: Pod, ready: bool) -> None:
     assert found.ready is ready
 
@@ -109,14 +110,16 @@ def test_the_retention_policy_has_the_defaults_of_kubernetes() -> None:
 
 
 SELECTORS: list[tuple[Object, bool]] = [
-    ({}, True), ({"matchLabels": {"app": "web"}}, True), ({"matchLabels": {"app": "db"}}, False), ({"matchLabels": {"app": "web", "tier": "x"}}, False),
+    ({}, True), ({"matchLabels": {"app": "web"}}, True), ({"matchLabels": {"app": "db"}}, False),
+    ({"matchLabels": {"app": "web", "tier": "x"}}, False),
     ({"matchExpressions": [{"key": "app", "operator": "In", "values": ["db", "web"]}]}, True),
     ({"matchExpressions": [{"key": "app", "operator": "In", "values": ["db"]}]}, False),
     ({"matchExpressions": [{"key": "tier", "operator": "In", "values": ["x"]}]}, False),
     ({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]}, False),
     ({"matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["x"]}]}, True),
     ({"matchExpressions": [{"key": "app", "operator": "Exists"}]}, True), ({"matchExpressions": [{"key": "tier", "operator": "Exists"}]}, False),
-    ({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}, False), ({"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]}, True),
+    ({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}, False),
+    ({"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]}, True),
     ({"matchLabels": {"app": "web"}, "matchExpressions": [{"key": "tier", "operator": "Exists"}]}, False),
 ]
 

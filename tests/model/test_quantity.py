@@ -36,8 +36,8 @@ def test_what_people_and_manifests_write(text: str | int | float, size: int) -> 
     assert parse_bytes(text) == size
 
 
-@pytest.mark.parametrize("text", ["", " ", "Mi", "1 Mi", "1mi", "1MI", "1K", "1GiB", "1Gib", "5GB", "0x10", "1,5Gi", "1_000", "--1", "1e", "1e1.5", "1Ki1", ".",
-                                  "nan", "inf", "1\n2", "\N{ARABIC-INDIC DIGIT THREE}Mi", True, None, {}, "1e9999"])
+@pytest.mark.parametrize("text", ["", " ", "Mi", "1 Mi", "1mi", "1MI", "1K", "1GiB", "1Gib", "5GB", "0x10", "1,5Gi", "1_000", "--1", "1e", "1e1.5",
+                                  "1Ki1", ".", "nan", "inf", "1\n2", "\N{ARABIC-INDIC DIGIT THREE}Mi", True, None, {}, "1e9999"])
 def test_what_is_no_quantity_is_refused_with_an_example(text: object) -> None:
     with pytest.raises(BadQuantity) as refused:
         parse_bytes(text)  # type: ignore[arg-type]

@@ -94,8 +94,8 @@ def test_the_zeroth_replica_and_a_zero_are_not_taken_for_nothing() -> None:
 
 
 def test_a_field_of_a_newer_version_stops_nobody() -> None:
-    status = {"phase": "Syncing", "later": 1, "volumeStatuses": [{"volumeName": "data", "replica": 2, "later": 1}], "replicas": [{"ordinal": 2, "later": 1}]}
-    record = from_status(status)
+    record = from_status({"phase": "Syncing", "later": 1, "volumeStatuses": [{"volumeName": "data", "replica": 2, "later": 1}],
+                          "replicas": [{"ordinal": 2, "later": 1}]})
     assert record.volume(2, "data") == VolumeRecord(volume="data", replica=2)
     assert record.replica(2) == ReplicaRecord(ordinal=2)
 

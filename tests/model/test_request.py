@@ -57,7 +57,8 @@ ONE_WRONG: dict[str, tuple[Any, str]] = {
     "no volumes": ({"statefulSetName": "web"}, "spec.volumes is empty"),
     "volumes that are no list": ({"statefulSetName": "web", "volumes": "data"}, "spec.volumes is empty"),
     "a volume that is text": ({"statefulSetName": "web", "volumes": ["data"]}, "spec.volumes[0] needs name and newSize"),
-    "a name that is no text": ({"statefulSetName": "web", "volumes": [{"name": ["data"], "newSize": "1Gi"}]}, "spec.volumes[0] needs name and newSize"),
+    "a name that is no text": ({"statefulSetName": "web", "volumes": [{"name": ["data"], "newSize": "1Gi"}]},
+                               "spec.volumes[0] needs name and newSize"),
     "a volume without size": ({"statefulSetName": "web", "volumes": [{"name": "data"}]}, "spec.volumes[0] needs name and newSize"),
     "a size that is none": ({"statefulSetName": "web", "volumes": [{"name": "data", "newSize": "big"}]},
                             "spec.volumes[0].newSize: 'big' is not a Kubernetes quantity"),
@@ -92,8 +93,8 @@ def test_the_flag_reads_name_size_and_class(text: str, target: Target) -> None:
     assert parse_volume_flag(text) == target
 
 
-@pytest.mark.parametrize("text", ["", "data", "data=", "=500Mi", "data=500Mi,slow", "data=500Mi,storageClass=", "data=500Mi,class=x", "data=500Mi,", "data=0",
-                                  "data=-1Gi"])
+@pytest.mark.parametrize("text", ["", "data", "data=", "=500Mi", "data=500Mi,slow", "data=500Mi,storageClass=", "data=500Mi,class=x", "data=500Mi,",
+                                  "data=0", "data=-1Gi"])
 def test_a_wrong_flag_is_shown_in_the_message(text: str) -> None:
     with pytest.raises(UsageError) as refused:
         parse_volume_flag(text)

@@ -1,4 +1,4 @@
-"""What we write is what was there, but for what was asked: a field that nobody here knows must survive the exchange, and a mover keeps its promises."""
+"""What we write is what was there, but for what was asked: a field that nobody here knows survives the exchange, and a mover keeps its promises."""
 from __future__ import annotations
 
 import copy
@@ -41,8 +41,8 @@ def _paths(one: Any, other: Any, path: str = "") -> set[str]:
     return set() if one == other else {path}
 
 
-IDENTITY = {f".metadata.{key}" for key in ("uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "managedFields", "selfLink",
-                                           "deletionGracePeriodSeconds", "finalizers")}
+IDENTITY = {f".metadata.{key}" for key in ("uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "managedFields",
+                                           "selfLink", "deletionGracePeriodSeconds", "finalizers")}
 MARKS = {f".metadata.annotations.{labels.MIGRATION_UID}", f".metadata.annotations.{labels.REPLICA_MARK}"}
 
 
@@ -83,7 +83,8 @@ def saved_claim() -> Object:
                                      dataSourceRef={"kind": "VolumeSnapshot", "name": "s"}, ofTheFuture={"x": [1]}, volumeMode="Filesystem").raw)
     raw["metadata"].update(labels={"app": "web"}, finalizers=["kubernetes.io/pvc-protection", "example.test/backup"], annotations={
         "backup": "daily", "pv.kubernetes.io/bind-completed": "yes", "pv.kubernetes.io/bound-by-controller": "yes",
-        "volume.kubernetes.io/selected-node": NODE, "volume.kubernetes.io/storage-provisioner": "x", "volume.beta.kubernetes.io/storage-provisioner": "x"})
+        "volume.kubernetes.io/selected-node": NODE, "volume.kubernetes.io/storage-provisioner": "x",
+        "volume.beta.kubernetes.io/storage-provisioner": "x", labels.NUDGE: "then"})
     return raw
 
 
@@ -107,6 +108,7 @@ def test_the_claims_successor_keeps_what_is_the_users() -> None:
 
 def test_the_claims_successor_drops_what_was_true_of_the_old_volume_only() -> None:
     claim = successor_claim()
+    assert labels.NUDGE not in claim.annotations
     # Bind annotations would make the binder believe that it is bound already; a data source would be refused, or filled again.
     assert not [key for key in claim.annotations if key.partition("/")[0].endswith("kubernetes.io")]
     assert claim.owners == () and not {"dataSource", "dataSourceRef"} & set(claim.spec)
@@ -178,7 +180,8 @@ CHANGES: dict[str, tuple[Any, str]] = {
     "a label": (lambda spec: spec["template"]["metadata"]["labels"].update(a="b"), "spec.template"),
     "a new field": (lambda spec: spec.update(more=1), "spec.more"),
     "a dropped field": (lambda spec: spec.pop("ofTheFuture"), "spec.ofTheFuture"),
-    "another size": (lambda spec: spec["volumeClaimTemplates"][1]["spec"]["resources"]["requests"].update(storage="501Mi"), "spec.volumeClaimTemplates"),
+    "another size": (lambda spec: spec["volumeClaimTemplates"][1]["spec"]["resources"]["requests"].update(storage="501Mi"),
+                     "spec.volumeClaimTemplates"),
     "another class": (lambda spec: spec["volumeClaimTemplates"][0]["spec"].update(storageClassName="x"), "spec.volumeClaimTemplates"),
 }
 
@@ -248,7 +251,8 @@ def test_a_mover_goes_to_the_node_of_the_pod_past_the_scheduler_and_not_around_i
 
 def test_a_mover_can_follow_its_pod_anywhere() -> None:
     spec = mover(mover={"image": "x", "tolerations": [{"key": "mine"}]})["spec"]
-    assert spec["tolerations"] == [{"key": "gpu"}, {"key": "node.kubernetes.io/unschedulable", "operator": "Exists", "effect": "NoSchedule"}, {"key": "mine"}]
+    cordoned = {"key": "node.kubernetes.io/unschedulable", "operator": "Exists", "effect": "NoSchedule"}
+    assert spec["tolerations"] == [{"key": "gpu"}, cordoned, {"key": "mine"}]
     assert spec["priorityClassName"] == "high" and spec["securityContext"]["seLinuxOptions"] == {"level": "s0:c1"}
 
 

@@ -107,9 +107,11 @@ def budget(name: str, allowed: int, selector: Object | None = None) -> Budget:
                    "status": {"disruptionsAllowed": allowed}})
 
 
-def migration(name: str = MIGRATION, uid: str = "", phase: str = "", created: str = NOW, statefulset_name: str = SET) -> View:
+def migration(name: str = MIGRATION, uid: str = "", phase: str = "", created: str = NOW, statefulset_name: str = SET,
+              finalizers: tuple[str, ...] = ()) -> View:
     """A VolumeResize."""
-    return View({"metadata": _meta(name, uid or uid_of(f"volumeresize-{name}"), namespace=NAMESPACE, creationTimestamp=created),
+    return View({"metadata": _meta(name, uid or uid_of(f"volumeresize-{name}"), namespace=NAMESPACE, creationTimestamp=created,
+                                   finalizers=list(finalizers)),
                  "spec": {"statefulSetName": statefulset_name}, "status": {"phase": phase} if phase else {}})
 
 

@@ -1,0 +1,214 @@
+"""Everything that speaks against a migration is found before anything is touched, all of it at once, each with its object and the way out."""
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import states
+from states import State, budget, claim, claim_name, pod, running, statefulset
+
+from kubectl_volresize.model import labels
+from kubectl_volresize.model.cluster import Mover
+from kubectl_volresize.model.record import Record
+from kubectl_volresize.plan import preflight
+from kubectl_volresize.plan.fit import TreeCounts
+from kubectl_volresize.plan.preflight import Finding, findings, fit_findings, nothing_to_do, pending_ordinals, refusals
+from kubectl_volresize.plan.steps import Refuse
+from kubectl_volresize.plan.validate import next_to_validate
+
+PLAN = Path(preflight.__file__).parent
+ZEROTH = claim_name("data", 0)
+
+
+def with_claim(**fields: object) -> State:
+    """Replica 0 with another claim than the rest."""
+    return running().with_claims(claim(ZEROTH, **{"pv": states.old_pv("data", 0), **fields}))  # type: ignore[arg-type]
+
+
+def owner(kind: str, controller: bool) -> dict[str, object]:
+    return {"kind": kind, "name": "db", "uid": "u", "controller": controller}
+
+
+# One thing wrong, and nothing else: by the code of its finding, the object that it names.
+PROVOKED: dict[str, tuple[State, str]] = {
+    "set-missing": (running().with_set(None), "statefulset/web"),
+    "other-migration": (running().seeing(others=(states.migration("web-2", phase="Syncing", created="2025-01-01T00:00:00Z"),)), "volumeresize/web-2"),
+    "unfinished-migration": (running().seeing(others=(states.migration("web-2", phase="Failed", finalizers=(labels.FINALIZER,)),)),
+                             "volumeresize/web-2"),
+    "set-terminating": (running().with_set(statefulset(terminating=True)), "statefulset/web"),
+    "set-rolling": (running().with_set(statefulset(status={"currentRevision": "web-old"})), "statefulset/web"),
+    "no-replicas": (running().with_set(statefulset(replicas=0)), "statefulset/web"),
+    "owned-set": (running().with_set(statefulset(owners=(owner("Database", True),))), "statefulset/web"),
+    "volume-unknown": (replace(running(), request=states.request("dta")), "statefulset/web"),
+    "claim-missing": (running().without_claims(ZEROTH), f"persistentvolumeclaim/{ZEROTH}"),
+    "claim-terminating": (with_claim(terminating=True), f"persistentvolumeclaim/{ZEROTH}"),
+    "claim-not-bound": (with_claim(phase="Pending", pv=""), f"persistentvolumeclaim/{ZEROTH}"),
+    "not-smaller": (with_claim(size="400Mi"), f"persistentvolumeclaim/{ZEROTH}"),
+    "block-volume": (with_claim(volumeMode="Block"), f"persistentvolumeclaim/{ZEROTH}"),
+    "shared-volume": (with_claim(modes=("ReadWriteMany",)), f"persistentvolumeclaim/{ZEROTH}"),
+    "one-pod-volume": (with_claim(modes=("ReadWriteOncePod",)), f"persistentvolumeclaim/{ZEROTH}"),
+    "volume-missing": (running().without_volumes(states.old_pv("data", 0)), f"persistentvolumeclaim/{ZEROTH}"),
+    "pod-not-ready": (running().with_pod(1, pod(1, ready=False)), "pod/web-1"),
+    "pod-old-revision": (running().with_pod(1, pod(1, revision="web-old")), "pod/web-1"),
+    "many-budgets": (running().seeing(budgets=(budget("one", 1), budget("two", 1))), "statefulset/web"),
+    "budget": (running().seeing(budgets=(budget("strict", 0),)), "poddisruptionbudget/strict"),
+    "class-missing": (replace(running(), request=states.request(storage_class="slow")), "storageclass/slow"),
+}
+# These come later, from the data or from the measuring pods, and have tests of their own below.
+LATER = {"does-not-fit", "not-measured", "templates-only"}
+
+
+def found(state: State) -> tuple[Finding, ...]:
+    return findings(state.cluster, state.request)
+
+
+def codes(state: State) -> list[str]:
+    return [finding.code for finding in found(state)]
+
+
+def _codes_in_the_source() -> set[str]:
+    calls = [node for file in PLAN.glob("*.py") for node in ast.walk(ast.parse(file.read_text()))
+             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding"]
+    assert all(isinstance(call.args[0], ast.Constant) for call in calls), "a finding's code is not written out"
+    return {str(call.args[0].value) for call in calls if isinstance(call.args[0], ast.Constant)}
+
+
+def test_every_finding_of_the_source_is_provoked_here() -> None:
+    assert _codes_in_the_source() == set(PROVOKED) | LATER
+
+
+def test_a_healthy_set_without_a_budget_has_nothing_against_it() -> None:
+    assert found(running()) == ()
+
+
+@pytest.mark.parametrize("code", PROVOKED)
+def test_one_wrong_thing_is_one_finding_with_its_object_and_a_way_out(code: str) -> None:
+    state, named = PROVOKED[code]
+    [finding] = found(state)
+    assert (finding.code, finding.object) == (code, named)
+    assert finding.fix and finding.message
+    assert str(finding) == f"{named}: {finding.message} ({finding.fix})"
+
+
+def test_only_an_owner_is_a_warning_since_the_operator_may_be_told_too() -> None:
+    assert {code for code, (state, _) in PROVOKED.items() if not refusals(found(state))} == {"owned-set"}
+
+
+def test_two_wrong_things_are_two_findings() -> None:
+    state = with_claim(size="400Mi").seeing(budgets=(budget("strict", 0),))
+    assert codes(state) == ["not-smaller", "budget"]
+
+
+def test_every_claim_is_looked_at_and_every_wrong_one_named() -> None:
+    small = [claim(claim_name("logs", ordinal), pv=states.old_pv("logs", ordinal), size="100Mi") for ordinal in range(3)]
+    assert [finding.object for finding in found(running("data", "logs").with_claims(*small))] == [
+        f"persistentvolumeclaim/logs-web-{ordinal}" for ordinal in range(3)]
+
+
+@pytest.mark.parametrize(("size", "expected"), [("499Mi", []), ("1.5Gi", ["not-smaller"] * 3), ("1Gi", []), ("1025Mi", ["not-smaller"] * 3)])
+def test_a_size_is_refused_unless_it_is_smaller(size: str, expected: list[str]) -> None:
+    # Exactly the present size is not refused: there is nothing to do.
+    assert codes(replace(running(), request=states.request(size=size))) == expected
+
+
+def test_the_capacity_counts_and_not_what_was_asked_for() -> None:
+    assert codes(with_claim(size="600Mi", capacity="500Mi")) == ["not-smaller"]
+
+
+@pytest.mark.parametrize(("budgets", "expected"), [
+    ((), []), ((budget("generous", 1),), []), ((budget("generous", 2),), []), ((budget("strict", 0),), ["budget"]),
+    ((budget("of others", 0, {"matchLabels": {"app": "db"}}),), []), ((budget("everybody's", 0, {}),), ["budget"])])
+def test_a_budget_refuses_only_when_it_selects_the_pods_and_allows_none(budgets: tuple[object, ...], expected: list[str]) -> None:
+    assert codes(running().seeing(budgets=budgets)) == expected
+
+
+def test_an_unknown_volume_is_told_which_there_are() -> None:
+    [finding] = found(replace(running("data", "logs"), request=states.request("dta")))
+    assert "'dta'" in finding.message and "data, logs" in finding.message
+
+
+def test_a_migration_that_ended_or_works_on_another_set_is_in_nobodys_way() -> None:
+    over = tuple(states.migration(f"web-{phase}", phase=phase) for phase in ("Completed", "Failed", "Cancelled", "RolledBack"))
+    elsewhere = states.migration("db", phase="Syncing", statefulset_name="db")
+    assert found(running().seeing(others=(*over, elsewhere))) == ()
+
+
+@pytest.mark.parametrize(("own", "other"), [("2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"), ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z")])
+def test_of_two_migrations_of_one_set_exactly_one_goes_on(own: str, other: str) -> None:
+    first, second = states.migration("web", created=own), states.migration("web-2", created=other)
+    assert codes(running().seeing(migration=first, others=(second,))) == []
+    assert codes(running().seeing(migration=second, others=(first,))) == ["other-migration"]
+
+
+def test_a_migration_not_yet_created_waits_for_any_other() -> None:
+    assert codes(running().seeing(migration=states.migration(created=""), others=(states.migration("web-2"),))) == ["other-migration"]
+
+
+def test_what_the_user_may_not_read_is_left_to_the_job() -> None:
+    blind = running().seeing(volumes={}, classes={}, unreadable=("persistentvolumes", "storageclasses"))
+    assert found(replace(blind, request=states.request(storage_class="slow"))) == ()
+
+
+def test_a_set_that_we_froze_ourselves_is_not_taken_for_deleted() -> None:
+    assert "set-terminating" not in codes(running().with_set(states.frozen_set()))
+
+
+def test_claims_that_are_done_already_are_not_looked_at_again() -> None:
+    state = running().with_claims(claim(claim_name("data"), pv=states.new_pv("data"), size=states.NEW_SIZE, capacity="1Gi"))
+    assert found(state.with_volumes(states.volume(states.new_pv("data")))) == ()
+    assert pending_ordinals(state.cluster, state.request) == (1, 0)
+
+
+def test_the_highest_ordinal_comes_first() -> None:
+    assert pending_ordinals(running().cluster, states.request()) == (2, 1, 0)
+
+
+def _all_done(templates: str) -> State:
+    state = running().with_set(statefulset(size=templates))
+    return state.with_claims(*(claim(claim_name("data", ordinal), pv="pv", size=states.NEW_SIZE) for ordinal in range(3)))
+
+
+def test_nothing_is_to_do_only_when_claims_and_templates_are_as_asked() -> None:
+    done, templates_left, fresh = _all_done(states.NEW_SIZE), _all_done(states.OLD_SIZE), running()
+    assert nothing_to_do(done.cluster, done.request)
+    assert not nothing_to_do(templates_left.cluster, templates_left.request)
+    assert not nothing_to_do(fresh.cluster, fresh.request)
+    assert not nothing_to_do(done.cluster, states.request(storage_class="slow"))
+    assert not nothing_to_do(done.cluster, states.request("dta"))
+    assert not nothing_to_do(done.with_set(None).cluster, done.request)
+
+
+def test_data_that_does_not_fit_is_told_with_numbers_for_each_replica() -> None:
+    full = TreeCounts(files=10, bytes=600 << 20, allocated=600 << 20, inodes=10)
+    small = TreeCounts(files=10, bytes=1 << 20, allocated=1 << 20, inodes=10)
+    told = fit_findings(states.request(), {(0, "data"): full, (1, "data"): small, (2, "data"): full})
+    assert [(finding.code, finding.object) for finding in told] == [("does-not-fit", "persistentvolumeclaim/data-web-2"),
+                                                                    ("does-not-fit", "persistentvolumeclaim/data-web-0")]
+    assert "500Mi" in told[0].message and "too little" in told[0].message and "headRoomPercent" in told[0].fix
+
+
+def test_head_room_can_be_what_does_not_fit() -> None:
+    counts = {(0, "data"): TreeCounts(files=10, bytes=400 << 20, allocated=400 << 20, inodes=10)}
+    assert not fit_findings(states.request(head_room=0), counts)
+    assert fit_findings(states.request(head_room=50), counts)
+
+
+def test_a_measurer_that_failed_refuses_in_its_own_words() -> None:
+    state = running(replicas=1)
+    measurer = Mover(pod(0, phase="Failed"), {"event": "failed", "message": "input/output error"})
+    decision = next_to_validate(replace(state.cluster, measurers={(0, "data"): measurer}), Record(), state.request)
+    assert isinstance(decision, Refuse)
+    [finding] = decision.findings
+    assert (finding.code, finding.object) == ("not-measured", "persistentvolumeclaim/data-web-0")
+    assert "input/output error" in finding.message and finding.fix
+
+
+def test_templates_alone_are_refused_with_the_way_to_change_them() -> None:
+    state = _all_done(states.OLD_SIZE)
+    decision = next_to_validate(state.cluster, Record(), state.request)
+    assert isinstance(decision, Refuse)
+    [finding] = decision.findings
+    assert (finding.code, finding.object) == ("templates-only", "statefulset/web")
+    assert "--cascade=orphan" in finding.fix

@@ -13,9 +13,10 @@ from ..model.request import Request, Target
 
 _SERVER_FIELDS = ("uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "managedFields",
                   "selfLink")
+_SELECTED_NODE = "volume.kubernetes.io/selected-node"
 # Written by the binder and the provisioner for the old volume; on the new claim they would be lies
 # (pkg/controller/volume/persistentvolume/pv_controller.go).
-_BIND_ANNOTATIONS = ("pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller", "volume.kubernetes.io/selected-node",
+_BIND_ANNOTATIONS = ("pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller", _SELECTED_NODE,
                      "volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner", labels.NUDGE)
 _UNSCHEDULABLE = {"key": "node.kubernetes.io/unschedulable", "operator": "Exists", "effect": "NoSchedule"}
 
@@ -102,13 +103,15 @@ def object_labels(migration: str, ordinal: int, volume: str, role: str) -> dict[
     return {labels.MANAGED_BY: labels.MANAGER, labels.MIGRATION: migration, labels.REPLICA: str(ordinal), labels.VOLUME: volume, labels.ROLE: role}
 
 
-def target_values(request: Request, target: Target, claim: Claim, migration: str, migration_uid: str, ordinal: int, namespace: str) -> Object:
-    """Values of template `claim`: the temporary claim."""
+def target_values(request: Request, target: Target, claim: Claim, migration: str, migration_uid: str, ordinal: int, namespace: str,
+                  node: str = "") -> Object:
+    """Values of template `claim`: the temporary claim; `node` where its volume shall be, when nobody else would tell the provisioner."""
     full = f"{names.claim(target.name, request.statefulset, ordinal)}-new"
+    placed = {_SELECTED_NODE: node} if node else {}
     return {"name": names.temporary_claim(target.name, request.statefulset, ordinal), "namespace": namespace, "size": target.size,
             "access_modes": list(claim.access_modes), "storage_class": target.storage_class or claim.storage_class,
             "labels": object_labels(migration, ordinal, target.name, labels.ROLE_NEW),
-            "annotations": {labels.MIGRATION_UID: migration_uid, labels.REPLICA_MARK: str(ordinal), labels.FULL_NAME: full}}
+            "annotations": {labels.MIGRATION_UID: migration_uid, labels.REPLICA_MARK: str(ordinal), labels.FULL_NAME: full, **placed}}
 
 
 def mover_values(request: Request, entry: VolumeRecord, pod: Pod | None, migration: str, namespace: str) -> Object:

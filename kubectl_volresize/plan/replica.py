@@ -63,14 +63,24 @@ def _targets(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[Vo
             if view.entry.new_claim_uid:
                 return Stop("Resumable", f"temporary claim {view.entry.new_claim} is gone: somebody deleted it")
             assert view.claim is not None
+            node = _node_of_immediate(cluster, ordinal, view.target.storage_class or view.claim.storage_class)
             return CreateTarget(ordinal, view.target.name, manifests.target_values(
-                request, view.target, view.claim, cluster.migration.name, cluster.migration.uid, ordinal, cluster.namespace))
+                request, view.target, view.claim, cluster.migration.name, cluster.migration.uid, ordinal, cluster.namespace, node))
         if not manifests.is_ours(view.temporary, cluster.migration.uid, ordinal):
             return Stop("Refused", f"claim {view.temporary.name} exists and is not ours: delete it or rename it, then submit again")
         if view.entry.new_claim_uid != view.temporary.uid:
             known = {"new_claim": view.temporary.name, "new_claim_uid": view.temporary.uid}
             return RememberTarget(ordinal, view.target.name, known, "Provisioned")
     return None
+
+
+def _node_of_immediate(cluster: Cluster, ordinal: int, storage_class: str | None) -> str:
+    """The pod's node, for a class that binds before there is a pod: its provisioner would choose any node or zone, and the mover has to reach both
+    volumes (seen: Pending for ever). Provisioners obey the annotation in either binding mode; in the other one the scheduler writes it.
+    Source: sig-storage-lib-external-provisioner, provisionClaimOperation."""
+    known, pod = cluster.classes.get(storage_class or ""), cluster.pods.get(ordinal)
+    immediate = known is not None and known.get("volumeBindingMode", "Immediate") == "Immediate"
+    return pod.node if immediate and pod is not None else ""
 
 
 def _movers(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
@@ -103,6 +113,10 @@ def _new_volumes(cluster: Cluster, request: Request, ordinal: int, volumes: tupl
         if view.old is not None and view.new.capacity >= view.old.capacity:
             return Stop("Refused", f"the new volume {view.new.name} has {human(view.new.capacity)}, not less than the {human(view.old.capacity)} "
                                    f"of {view.old.name}: the provider rounds sizes up; choose another newSize")
+    for mover in (view.mover.pod for view in volumes if view.mover is not None):
+        if mover.phase == "Pending":
+            why = f" ({mover.why_not_running})" if mover.why_not_running else ""
+            return Wait("provisioning", f"mover {mover.name} does not run yet{why}", poll=0.5, replica=ordinal)
     return None
 
 

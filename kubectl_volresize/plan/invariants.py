@@ -25,6 +25,12 @@ def _replica_views(step: Any, cluster: Cluster, record: Record, request: Request
     return tuple(view for view in views(cluster, record, request, step.replica) if view.entry.old_claim_uid)
 
 
+def _recorded(seen: tuple[VolumeView, ...], ordinal: int) -> Iterator[str]:
+    """Without this, what must be true of every volume would be true of none."""
+    if not seen:
+        yield f"nothing is recorded for replica {ordinal}"
+
+
 def _both_kept(view: VolumeView) -> Iterator[str]:
     for volume, name in ((view.old, view.entry.old_pv), (view.new, view.entry.new_pv)):
         if volume is None or not volume.retained:
@@ -43,7 +49,9 @@ def _set_is_inert(cluster: Cluster) -> Iterator[str]:
 
 
 def _hold(step: steps.Hold, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
-    for view in _replica_views(step, cluster, record, request):
+    seen = _replica_views(step, cluster, record, request)
+    yield from _recorded(seen, step.replica)
+    for view in seen:
         if not view.on_original_claim:
             yield f"claim {view.entry.old_claim} is not as recorded"
         yield from _both_kept(view)
@@ -53,7 +61,9 @@ def _begin_swap(step: steps.BeginSwap, cluster: Cluster, record: Record, request
     pod = cluster.pods.get(step.replica)
     if pod is None or not pod.held or not cluster.shut_down(pod) or pod.uid != record.replica(step.replica).pod_uid:
         yield "the pod is not held and shut down"
-    for view in _replica_views(step, cluster, record, request):
+    seen = _replica_views(step, cluster, record, request)
+    yield from _recorded(seen, step.replica)
+    for view in seen:
         yield from _both_kept(view)
         yield from _verified(record, view.entry)
         if not view.on_original_claim:
@@ -134,8 +144,9 @@ def _give_up(step: undo_steps.GiveUpVolume, cluster: Cluster, record: Record, re
     olds = {entry.old_pv_uid for entry in record.volumes}
     current = record.current_replica
     temporary = {entry.new_claim for entry in record.of_replica(current)} if current is not None else set()
-    if step.uid in olds or set(using) - temporary - {""}:
-        yield f"volume {step.pv} is in use by {', '.join(using) or 'the application'}"
+    foreign = sorted(set(using) - temporary)
+    if step.uid in olds or foreign:
+        yield f"volume {step.pv} is in use by {', '.join(foreign) or 'the application'}"
 
 
 _RULES: dict[type[steps.Step], Callable[[Any, Cluster, Record, Request], Iterator[str]]] = {

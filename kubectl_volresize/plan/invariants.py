@@ -77,8 +77,6 @@ def _delete_temporary(step: steps.DeleteTemporaryClaim, cluster: Cluster, record
         if not view.on_original_claim:
             yield from _both_kept(view)
             yield from _verified(record, view.entry)
-        if view.old is None or not view.old.retained and not view.on_original_claim:
-            yield f"volume {view.entry.old_pv} is not there"
 
 
 def _freeze(step: steps.Freeze, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:

@@ -10,6 +10,7 @@ from kubectl_volresize.model import labels
 from kubectl_volresize.model.quantity import parse_bytes
 
 from . import schema
+from .quantities import canonical
 from .refusal import Refusal, forbidden, invalid, no_such_resource
 from .resources import BY_KIND, Resource
 from .store import Object, Store
@@ -74,6 +75,7 @@ def _prepare_claim(store: Store, obj: Object) -> None:
         raise invalid("PersistentVolumeClaim", name, "spec.resources[storage]: Required value")
     if _bytes("PersistentVolumeClaim", name, request) <= 0:
         raise invalid("PersistentVolumeClaim", name, f'spec.resources[storage]: Invalid value: "{request}": must be greater than zero')
+    spec["resources"]["requests"]["storage"] = canonical(request)
     spec.setdefault("volumeMode", "Filesystem")
     if spec.get("storageClassName") is None:
         for default in store.all("storageclasses"):
@@ -85,6 +87,7 @@ def _prepare_claim(store: Store, obj: Object) -> None:
 
 def _prepare_volume(store: Store, obj: Object) -> None:
     obj["spec"].setdefault("persistentVolumeReclaimPolicy", "Retain")
+    obj["spec"]["capacity"]["storage"] = canonical(obj["spec"]["capacity"]["storage"])
     obj["spec"].setdefault("volumeMode", "Filesystem")
     _add_finalizer(obj, VOLUME_PROTECTION)
     obj["status"] = {"phase": "Pending"}
@@ -122,6 +125,9 @@ def _prepare_set(store: Store, obj: Object) -> None:
     for claim in spec.get("volumeClaimTemplates") or []:
         claim.update({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "status": {"phase": "Pending"}})
         claim["spec"].setdefault("volumeMode", "Filesystem")
+        requests = claim["spec"]["resources"]["requests"]
+        _bytes("StatefulSet", name, requests["storage"])
+        requests["storage"] = canonical(requests["storage"])
     obj["status"] = {"replicas": 0, "availableReplicas": 0}
 
 

@@ -17,6 +17,7 @@ from kubectl_volresize.kube.client import Client
 
 from . import reads
 from .controllers import all_of
+from .controllers.volumes import Binder
 from .eviction import evict
 from .refusal import Refusal, bad_request, forbidden, no_such_resource, not_found
 from .resources import RESOURCES, Target, parse
@@ -54,6 +55,8 @@ class FakeApi(World):
     def __init__(self, seed: int = 0, mode: str = EAGER) -> None:
         super().__init__(seed)
         self.mode = mode
+        # As measured: the binder often loses its race on a claim, and then waits for 15 s unless the claim changes.
+        self.faults.sluggish_binder = mode == RANDOM
         self.controllers = all_of(self)
         self.before_call: list[Hook] = []
         self.after_call: list[Hook] = []
@@ -83,6 +86,13 @@ class FakeApi(World):
 
     def settle(self) -> None:
         """Let all controllers act until nothing is left to do. Raises AssertionError when they never come to rest."""
+        for controller in self.controllers:
+            if isinstance(controller, Binder):
+                controller.resync()
+        self._rested = ()
+        self._come_to_rest()
+
+    def _come_to_rest(self) -> None:
         with self._lock:
             for _ in range(_ENDLESS):
                 if self._at_rest() or not any(controller.step() for controller in self._running()):
@@ -96,7 +106,7 @@ class FakeApi(World):
             self.clock.advance(seconds)
             self.applications_write()
             if self.mode == EAGER:
-                self.settle()
+                self._come_to_rest()
             elif self.mode == RANDOM:
                 self._some_steps()
             else:
@@ -157,7 +167,7 @@ class FakeApi(World):
     def _let_others_act(self) -> None:
         self.applications_write()
         if self.mode == EAGER:
-            self.settle()
+            self._come_to_rest()
         elif self.mode == RANDOM:
             self._some_steps()
 
@@ -185,9 +195,9 @@ class FakeApi(World):
         if verb == "create":
             return 201, json.dumps(self.rest.create(target, body, manager, dry_run))
         if verb == "replace":
-            return 200, json.dumps(self.rest.replace(target, body, dry_run))
+            return 200, json.dumps(self.rest.replace(target, body, manager, dry_run))
         if verb in ("patch", "apply"):
-            return 200, json.dumps(self.rest.patch(target, content_type, body, manager, dry_run))
+            return 200, json.dumps(self.rest.patch(target, content_type, body, manager, dry_run, params.get("force") == "true"))
         return 200, json.dumps(self.rest.delete(target, body, dry_run))
 
     def _without_objects(self, path: str, body: Any) -> tuple[int, str] | None:

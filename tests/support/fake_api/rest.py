@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from . import admission
+from . import admission, managed, policies
 from .patches import json_patch, merge_patch
 from .refusal import Refusal, already_exists, bad_request, conflict, invalid, not_found, other_uid
 from .resources import BY_PLURAL, Resource, Target
@@ -15,6 +15,7 @@ from .store import Key, Object, Store, key_of, key_of_target
 _KEPT = ("uid", "creationTimestamp", "name", "namespace", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 _COLLECTOR = ("orphan", "foregroundDeletion")
 _ORPHAN, _FOREGROUND = _COLLECTOR
+_CONTROLLERS = "kube-controller-manager"
 
 
 class Rest:
@@ -22,6 +23,7 @@ class Rest:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.webhooks: list[Callable[[Object], None]] = []  # mutating: each may alter an object before it is created
 
     # -- for requests
 
@@ -31,7 +33,7 @@ class Rest:
             raise not_found(target.resource.qualified, target.name)
         return found
 
-    def create(self, target: Target, body: Any, manager: str = "fake", dry_run: bool = False) -> Object:
+    def create(self, target: Target, body: Any, manager: str = "fake", dry_run: bool = False, operation: str = "Update") -> Object:
         """POST. Raises Refusal 400, 403, 404, 409, 422."""
         resource = target.resource
         admission.check_kind(resource, body)
@@ -49,16 +51,19 @@ class Rest:
             meta.pop("namespace", None)
         if meta.get("resourceVersion"):
             raise Refusal(500, "InternalError", "resourceVersion should not be set on objects to be created")
+        for webhook in self.webhooks:
+            webhook(obj)
         obj = admission.prepared(self.store, resource, obj)
         key = key_of(obj, resource.plural)
         present = self.store.objects.get(key)
         if present is not None:
             raise already_exists(resource.qualified, meta["name"], bool(present["metadata"].get("deletionTimestamp")))
-        self._stamp(resource, obj, manager)
+        policies.check(self.store, resource.kind, obj)
+        self._stamp(resource, obj, manager, operation)
         with self.store.undone(dry_run):
             return self.store.put(key, obj)
 
-    def replace(self, target: Target, body: Any, dry_run: bool = False) -> Object:
+    def replace(self, target: Target, body: Any, manager: str = "fake", dry_run: bool = False) -> Object:
         """PUT. Raises Refusal 400, 404, 409, 422."""
         admission.check_kind(target.resource, body)
         old = self.get(target)
@@ -67,20 +72,21 @@ class Rest:
         if not body["metadata"].get("resourceVersion") and not target.resource.unconditional:
             raise invalid(target.resource.kind, target.name, "metadata.resourceVersion: Invalid value: 0x0: must be specified for an update")
         self._check_preconditions(target.resource, old, {"uid": body["metadata"].get("uid")})
-        return self._update(target, old, body, dry_run)
+        return self._update(target, old, body, manager, dry_run)
 
-    def patch(self, target: Target, content_type: str, body: Any, manager: str = "fake", dry_run: bool = False) -> Object:
+    def patch(self, target: Target, content_type: str, body: Any, manager: str = "fake", dry_run: bool = False, force: bool = False) -> Object:
         """PATCH by its content type. Raises Refusal 404, 409, 415, 422."""
         if content_type == "application/apply-patch+yaml":
             if key_of_target(target) not in self.store.objects:
-                return self.create(target, body, manager, dry_run)
-            applied = {**body, "metadata": {key: value for key, value in body["metadata"].items() if key != "managedFields"}}
-            return self._update(target, self.get(target), merge_patch(self.get(target), applied), dry_run)
+                return self.create(target, body, manager, dry_run, "Apply")
+            old = self.get(target)
+            applied = managed.applied(old, body, manager, force, target.resource.api_version, self.store.clock.text())
+            return self._update(target, old, applied, manager, dry_run)
         old = self.get(target)
         if content_type == "application/json-patch+json":
-            return self._update(target, old, json_patch(old, body), dry_run)
+            return self._update(target, old, json_patch(old, body), manager, dry_run)
         if content_type == "application/merge-patch+json":
-            return self._update(target, old, merge_patch(old, body), dry_run)
+            return self._update(target, old, merge_patch(old, body), manager, dry_run)
         raise Refusal(415, "UnsupportedMediaType", f"the body of the request was in an unsupported format: {content_type}")
 
     def delete(self, target: Target, options: Object | None = None, dry_run: bool = False) -> Object:
@@ -118,7 +124,7 @@ class Rest:
         old = self.get(target)
         new = copy.deepcopy(old)
         edit(new)
-        return self._update(target, old, new, False)
+        return self._update(target, old, new, _CONTROLLERS, False)
 
     def remove(self, plural: str, obj: Object, **options: Any) -> Object:
         """Delete this very object (by its UID)."""
@@ -126,18 +132,17 @@ class Rest:
 
     # -- rules
 
-    def _stamp(self, resource: Resource, obj: Object, manager: str) -> None:
+    def _stamp(self, resource: Resource, obj: Object, manager: str, operation: str) -> None:
         meta = obj["metadata"]
         for key in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "generateName"):
             meta.pop(key, None)
         meta["uid"] = self.store.uid()
         meta["creationTimestamp"] = self.store.clock.text()
-        meta["managedFields"] = [{"manager": manager, "operation": "Update", "apiVersion": resource.api_version, "fieldsType": "FieldsV1",
-                                  "fieldsV1": {}, "time": self.store.clock.text()}]
+        meta["managedFields"] = managed.created(obj, manager, operation, resource.api_version, self.store.clock.text())
         if resource.generation:
             meta["generation"] = 1
 
-    def _update(self, target: Target, old: Object, body: Object, dry_run: bool) -> Object:
+    def _update(self, target: Target, old: Object, body: Object, manager: str, dry_run: bool) -> Object:
         resource, key = target.resource, key_of_target(target)
         given = body.get("metadata") or {}
         self._check_preconditions(resource, old, {"resourceVersion": given.get("resourceVersion")})
@@ -150,7 +155,7 @@ class Rest:
             new["metadata"] = {**given, **{name: old["metadata"][name] for name in _KEPT if name in old["metadata"]}}
             if given.get("deletionTimestamp") and "deletionTimestamp" not in old["metadata"]:
                 new["metadata"].pop("deletionTimestamp")
-            new["metadata"].setdefault("managedFields", old["metadata"].get("managedFields"))
+            new["metadata"]["managedFields"] = managed.updated(old, new, manager, resource.api_version, self.store.clock.text())
             if resource.status and "status" in old:
                 new["status"] = old["status"]
             elif resource.status:

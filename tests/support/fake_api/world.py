@@ -48,13 +48,18 @@ class Process:
     passes: list[PassFigures] = field(default_factory=list)
     stage: str = "started"
 
+    @property
+    def writable(self) -> dict[str, str]:
+        """The mounts that it writes to: a mover's source and all of a measurer's are read-only."""
+        return {volume: name for volume, name in self.mounts.items() if not self.role or volume == "dest"}
+
 
 @dataclass
 class Faults:
     """What shall go wrong. `stopped`: names of controllers that are down; `unready`: pods of the application that never become Ready;
     `unschedulable`: pods that fit no node, with the scheduler's words; `fails`: mover pods (by name) that end with (exit code, message);
     `never_done`: movers that never finish their pass; `overlooked`: UIDs of dependents that the garbage collector has not seen when it orphans;
-    `sluggish_binder`: it loses its race on a claim and looks again only when the claim changes or after 15 s."""
+    `sluggish_binder`: it loses its race on a claim and looks again only when the claim changes or after 15 s (always so with mode RANDOM)."""
 
     stopped: set[str] = field(default_factory=set)
     unready: set[str] = field(default_factory=set)
@@ -87,18 +92,21 @@ class World:
 
     def applications_write(self) -> None:
         """Every running container of an application leaves something new on each of its volumes."""
-        writers: dict[str, Process] = {}
         for process in self.processes.values():
-            if process.role:
-                continue
-            for volume, name in process.mounts.items():
+            for volume, name in process.writable.items():
+                if process.role:
+                    continue
                 self._tokens += 1
                 token = f"{process.pod[1]}#{self._tokens}"
+                self.note_writer(process, name)
                 self.disks[name].append(token)
                 self.written.setdefault(process.claims[volume], []).append(token)
-                if name in writers:
-                    self.shared.append((name, writers[name].pod[1], process.pod[1]))
-                writers[name] = process
+
+    def note_writer(self, process: Process, volume: str) -> None:
+        """`process` writes to the PV now: remember whoever else may do so at the same time."""
+        for other in self.processes.values():
+            if other is not process and volume in other.writable.values():
+                self.shared.append((volume, process.pod[1], other.pod[1]))
 
     def round_up(self, request: str) -> str:
         """The capacity that a provider gives for a request."""

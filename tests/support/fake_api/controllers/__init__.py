@@ -7,6 +7,8 @@ from ..world import World
 from .budgets import Budgets
 from .garbage import GarbageCollector, Namespaces
 from .kubelet import Kubelets
+from .nodes import NodeLifecycle
+from .quotas import Quotas
 from .scheduler import Scheduler
 from .statefulset import StatefulSets
 from .volumes import Binder, Protection, Provisioner
@@ -22,4 +24,4 @@ class Controller(Protocol):
 
 def all_of(world: World) -> tuple[Controller, ...]:
     return (StatefulSets(world), GarbageCollector(world), Namespaces(world), Protection(world), Provisioner(world), Binder(world), Scheduler(world),
-            Kubelets(world), Budgets(world))
+            Kubelets(world), NodeLifecycle(world), Budgets(world), Quotas(world))

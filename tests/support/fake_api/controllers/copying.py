@@ -42,6 +42,8 @@ def _copy(world: World, pod: Object, process: Process) -> bool:
     source, dest = (world.disks[process.mounts[volume]] for volume in ("source", "dest"))
     if pod["metadata"]["name"] in world.faults.never_done:
         return False
+    if process.stage in ("started", "copying"):
+        world.note_writer(process, process.mounts["dest"])
     if process.stage == "started":
         # A copy is seen half done: whoever goes on now loses the rest.
         dest[:] = source[:len(source) // 2]
@@ -53,6 +55,7 @@ def _copy(world: World, pod: Object, process: Process) -> bool:
     final = (pod["metadata"].get("annotations") or {}).get(labels.FINAL, "")
     if process.stage != "waiting" or not final.startswith(_PREFIX):
         return False
+    world.note_writer(process, process.mounts["dest"])
     _pass(process, source, dest, "final")
     return _say(world, process, "ended", {"event": "verified", "final": final, "report": _report(world, process, final)})
 

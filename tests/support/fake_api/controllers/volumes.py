@@ -66,8 +66,8 @@ class Binder:
         version, since = self._lost_races.get(claim["metadata"]["uid"], ("", 0.0))
         return version == claim["metadata"]["resourceVersion"] and self._world.clock.now.timestamp() - since < _RESYNC
 
-    def forget_races(self) -> None:
-        """As if the resync had come."""
+    def resync(self) -> None:
+        """As if the period were over."""
         self._lost_races.clear()
 
     def _reserved_for(self, claim: Object) -> Object | None:

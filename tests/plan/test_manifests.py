@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import states
-from states import MIGRATION_UID, NODE, Object
+from states import MIGRATION_UID, NODE
 
 from kubectl_volresize.model import labels
-from kubectl_volresize.model.cluster import Claim, Pod, StatefulSet
+from kubectl_volresize.model.cluster import Claim, Object, Pod, StatefulSet
 from kubectl_volresize.model.record import VolumeRecord
 from kubectl_volresize.model.request import Target
 from kubectl_volresize.plan import manifests

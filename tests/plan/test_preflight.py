@@ -129,6 +129,11 @@ def test_an_unknown_volume_is_told_which_there_are() -> None:
     assert "'dta'" in finding.message and "data, logs" in finding.message
 
 
+def test_an_unknown_class_is_told_which_there_are() -> None:
+    [finding] = found(replace(running(), request=states.request(storage_class="slow")))
+    assert finding.fix == "one of: standard"
+
+
 def test_a_migration_that_ended_or_works_on_another_set_is_in_nobodys_way() -> None:
     over = tuple(states.migration(f"web-{phase}", phase=phase) for phase in ("Completed", "Failed", "Cancelled", "RolledBack"))
     elsewhere = states.migration("db", phase="Syncing", statefulset_name="db")

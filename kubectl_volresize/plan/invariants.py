@@ -9,7 +9,7 @@ from ..errors import InvariantBroken
 from ..model.cluster import Cluster
 from ..model.record import Record, VolumeRecord
 from ..model.request import Request
-from . import steps, undo_steps
+from . import replica_steps, steps, swap_steps, undo_steps
 from .views import VolumeView, views, word_is_of
 
 
@@ -48,7 +48,7 @@ def _set_is_inert(cluster: Cluster) -> Iterator[str]:
         yield "the StatefulSet is neither frozen nor absent: its controller would create an empty claim and start on it"
 
 
-def _hold(step: steps.Hold, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
+def _hold(step: replica_steps.Hold, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
     seen = _replica_views(step, cluster, record, request)
     yield from _recorded(seen, step.replica)
     for view in seen:
@@ -57,7 +57,7 @@ def _hold(step: steps.Hold, cluster: Cluster, record: Record, request: Request) 
         yield from _both_kept(view)
 
 
-def _begin_swap(step: steps.BeginSwap, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
+def _begin_swap(step: swap_steps.BeginSwap, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
     pod = cluster.pods.get(step.replica)
     if pod is None or not pod.held or not cluster.shut_down(pod) or pod.uid != record.replica(step.replica).pod_uid:
         yield "the pod is not held and shut down"
@@ -70,7 +70,7 @@ def _begin_swap(step: steps.BeginSwap, cluster: Cluster, record: Record, request
             yield f"claim {view.entry.old_claim} is not as recorded"
 
 
-def _delete_temporary(step: steps.DeleteTemporaryClaim, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
+def _delete_temporary(step: swap_steps.DeleteTemporaryClaim, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
     for view in _replica_views(step, cluster, record, request):
         if view.temporary is None or view.temporary.name != step.claim:
             continue
@@ -79,15 +79,15 @@ def _delete_temporary(step: steps.DeleteTemporaryClaim, cluster: Cluster, record
             yield from _verified(record, view.entry)
 
 
-def _freeze(step: steps.Freeze, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
-    yield from _begin_swap(steps.BeginSwap(step.replica, ()), cluster, record, request)
+def _freeze(step: swap_steps.Freeze, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
+    yield from _begin_swap(swap_steps.BeginSwap(step.replica, ()), cluster, record, request)
     if record.saved_set != step.manifest_json:
         yield "the manifest that would be deleted is not the one that was saved"
     if cluster.statefulset is None or cluster.statefulset.resource_version != step.resource_version:
         yield "the StatefulSet has changed since it was saved"
 
 
-def _release(step: steps.Release, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
+def _release(step: swap_steps.Release, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
     seen = _replica_views(step, cluster, record, request)
     if not seen or not all(view.on_original_claim for view in seen):
         yield from _set_is_inert(cluster)
@@ -97,7 +97,7 @@ def _release(step: steps.Release, cluster: Cluster, record: Record, request: Req
             yield from _verified(record, view.entry)
 
 
-def _delete_claim(step: steps.DeleteClaim, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
+def _delete_claim(step: swap_steps.DeleteClaim, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
     entry = record.volume(step.replica, step.volume)
     yield from _set_is_inert(cluster)
     yield from _verified(record, entry)
@@ -110,7 +110,7 @@ def _delete_claim(step: steps.DeleteClaim, cluster: Cluster, record: Record, req
             yield from _both_kept(view)
 
 
-def _create_claim(step: steps.CreateClaim, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
+def _create_claim(step: swap_steps.CreateClaim, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
     entry = record.volume(step.replica, step.volume)
     yield from _set_is_inert(cluster)
     yield from _verified(record, entry)
@@ -121,7 +121,7 @@ def _create_claim(step: steps.CreateClaim, cluster: Cluster, record: Record, req
         yield f"volume {entry.new_pv} is not reserved for claim {entry.old_claim}"
 
 
-def _set_returns(step: steps.Thaw | steps.Recreate, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
+def _set_returns(step: swap_steps.Thaw | swap_steps.Recreate, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
     """Each claim of each replica that the set will start is Bound to the volume that the record names."""
     yield from _set_is_inert(cluster)
     for entry in record.volumes:
@@ -148,7 +148,8 @@ def _give_up(step: undo_steps.GiveUpVolume, cluster: Cluster, record: Record, re
 
 
 _RULES: dict[type[steps.Step], Callable[[Any, Cluster, Record, Request], Iterator[str]]] = {
-    steps.Hold: _hold, steps.BeginSwap: _begin_swap, steps.DeleteTemporaryClaim: _delete_temporary, steps.Freeze: _freeze, steps.Release: _release,
-    steps.DeleteClaim: _delete_claim, steps.CreateClaim: _create_claim, steps.Thaw: _set_returns, steps.Recreate: _set_returns,
+    replica_steps.Hold: _hold,
+    swap_steps.BeginSwap: _begin_swap, swap_steps.DeleteTemporaryClaim: _delete_temporary, swap_steps.Freeze: _freeze, swap_steps.Release: _release,
+    swap_steps.DeleteClaim: _delete_claim, swap_steps.CreateClaim: _create_claim, swap_steps.Thaw: _set_returns, swap_steps.Recreate: _set_returns,
     undo_steps.GiveUpVolume: _give_up,
 }

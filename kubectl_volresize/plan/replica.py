@@ -10,9 +10,10 @@ from ..model.quantity import human
 from ..model.record import Record
 from ..model.request import Request
 from . import manifests, swap
-from .steps import (AskHuman, BeginReplica, CreateTarget, Decision, Hold, KeepVolume, Release, RememberTarget, RememberVerified, StartMover, Step,
-                    Stop, TellMover, Wait)
-from .views import VolumeView, final_word, others_not_ready, views
+from .replica_steps import BeginReplica, CreateTarget, Hold, RememberTarget, RememberVerified, StartMover, TellMover
+from .steps import AskHuman, Decision, KeepVolume, Step, Stop, Wait
+from .swap_steps import Release
+from .views import VolumeView, final_word, guest, held_by_others, others_not_ready, views
 
 
 def next_for_replica(cluster: Cluster, record: Record, request: Request, ordinal: int) -> Decision:
@@ -26,6 +27,8 @@ def next_for_replica(cluster: Cluster, record: Record, request: Request, ordinal
         return AskHuman(f"claim {gone[0].entry.old_claim} is not the one that was recorded: somebody deleted or replaced it")
     if lost := [view for view in volumes if view.old is None or view.old.uid != view.entry.old_pv_uid]:
         return AskHuman(f"volume {lost[0].entry.old_pv} of claim {lost[0].entry.old_claim} is gone")
+    if cluster.statefulset is not None and cluster.statefulset.uid != record.set_uid:
+        return Stop("Resumable", f"StatefulSet {request.statefulset} was deleted and created again by somebody else; look at it, then resume")
     if cluster.statefulset is not None and ordinal not in cluster.statefulset.ordinals:
         return Stop("Resumable", f"StatefulSet {request.statefulset} was scaled down: it has no replica {ordinal} any more")
     for decide in (_keep_old, _targets, _movers, _new_volumes, _failures):
@@ -139,6 +142,8 @@ def _stop_and_verify(cluster: Cluster, record: Record, request: Request, ordinal
         return _ready_to_hold(cluster, request, ordinal, pod, volumes)
     if not pod.held:
         return Wait("pod", f"pod {pod.name} is being deleted without our hold; its successor comes", replica=ordinal)
+    if stranger := guest(cluster, volumes):
+        return Stop("Resumable", f"{stranger}, and may write to it after the last copy")
     if not cluster.shut_down(pod):
         grace = float(pod.spec.get("terminationGracePeriodSeconds") or 0)
         return Wait("shut-down", f"pod {pod.name} is shutting down", poll=0.1, replica=ordinal, grace=grace)
@@ -169,6 +174,8 @@ def _not_yet(cluster: Cluster, statefulset: StatefulSet | None, ordinal: int, vo
         return Wait("rollout", f"StatefulSet {statefulset.name}: {statefulset.rolling}", replica=ordinal)
     if missing := others_not_ready(cluster, statefulset, ordinal):
         return Wait("others", f"waiting until {', '.join(missing)} is Ready before replica {ordinal} is stopped", replica=ordinal)
+    if in_the_way := guest(cluster, volumes) or held_by_others(cluster, ordinal, volumes):
+        return Wait("others", f"replica {ordinal} is not stopped yet: {in_the_way}", replica=ordinal)
     return None
 
 

@@ -10,9 +10,10 @@ from ..model.cluster import Cluster, Object, Pod, StatefulSet
 from ..model.record import Record
 from ..model.request import Request
 from . import manifests
-from .steps import (AdoptSet, AskHuman, BeginSwap, CreateClaim, Decision, DeleteClaim, DeleteTemporaryClaim, Freeze, KeepVolume, Nudge, Recreate,
-                    Release, RememberSwapped, RemovePod, ReplicaDone, Reserve, Stop, StripOrphanFinalizer, StripReference, Thaw, Wait)
-from .views import VolumeView, others_not_ready
+from .steps import AskHuman, Decision, KeepVolume, RemovePod, Stop, Wait
+from .swap_steps import (AdoptSet, BeginSwap, CreateClaim, DeleteClaim, DeleteTemporaryClaim, Freeze, Nudge, Recreate, Release, RememberSwapped,
+                         ReplicaDone, Reserve, StripOrphanFinalizer, StripReference, Thaw)
+from .views import VolumeView, guest, held_by_others, others_not_ready
 
 SWAPPING, THAWING, STARTING, DONE = "swapping", "thawing", "starting", "done"
 _KINDS = {"pods": "Pod", "claims": "PersistentVolumeClaim", "revisions": "ControllerRevision"}
@@ -23,29 +24,38 @@ def begun(record: Record, ordinal: int) -> bool:
     return record.replica(ordinal).step in (SWAPPING, THAWING, STARTING)
 
 
+def _freezing(record: Record, ordinal: int) -> bool:
+    """Whether we have begun to take the set away; before that, a set that is gone or going was deleted by somebody else."""
+    replica = record.replica(ordinal)
+    return replica.step in (THAWING, STARTING) or replica.intent.get("step") == FREEZE
+
+
 def past_return(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[VolumeView, ...]) -> bool:
     """Whether going back would be more dangerous than going on: something that the application stands on was taken away already."""
     statefulset = cluster.statefulset
     stands = statefulset is not None and not statefulset.terminating and statefulset.uid == record.set_uid
-    return begun(record, ordinal) and not (stands and all(view.on_original_claim for view in volumes))
+    set_is_whole = stands or not _freezing(record, ordinal)
+    return begun(record, ordinal) and not (set_is_whole and all(view.on_original_claim for view in volumes))
 
 
 def begin(cluster: Cluster, ordinal: int, pod: Pod, volumes: tuple[VolumeView, ...]) -> Decision:
     statefulset = cluster.statefulset
     if statefulset is None or statefulset.terminating:
         return Wait("swap-others", "the StatefulSet is gone or going", replica=ordinal)
-    if obstacle := _obstacle(cluster, statefulset, ordinal):
+    if obstacle := _obstacle(cluster, statefulset, ordinal, volumes):
         return obstacle
     entries = [view.entry for view in volumes]
     uids = [uid for entry in entries for uid in (entry.old_claim_uid, entry.new_claim_uid, entry.old_pv_uid, entry.new_pv_uid)]
     return BeginSwap(ordinal, (statefulset.uid, pod.uid, *uids))
 
 
-def _obstacle(cluster: Cluster, statefulset: StatefulSet, ordinal: int) -> Wait | None:
+def _obstacle(cluster: Cluster, statefulset: StatefulSet, ordinal: int, volumes: tuple[VolumeView, ...]) -> Wait | None:
     if statefulset.rolling:
         return Wait("swap-others", f"StatefulSet {statefulset.name}: {statefulset.rolling}", poll=0.5, replica=ordinal)
     if missing := others_not_ready(cluster, statefulset, ordinal):
         return Wait("swap-others", f"waiting until {', '.join(missing)} is Ready before the claims are exchanged", poll=0.5, replica=ordinal)
+    if in_the_way := held_by_others(cluster, ordinal, volumes):
+        return Wait("swap-others", f"the claims are not exchanged yet: {in_the_way}", poll=0.5, replica=ordinal)
     return None
 
 
@@ -113,8 +123,12 @@ def _reserved(cluster: Cluster, ordinal: int, volumes: tuple[VolumeView, ...]) -
 
 def _around_the_set(cluster: Cluster, record: Record, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision:
     statefulset, migration = cluster.statefulset, cluster.migration
+    if not _freezing(record, ordinal) and (statefulset is None or statefulset.terminating or statefulset.uid != record.set_uid):
+        # What was saved may be hours old, and whoever deleted the set may not want it back.
+        return Stop("Resumable", f"StatefulSet {request.statefulset} was deleted by somebody before its claims were exchanged")
     if statefulset is None:
-        return _exchange(cluster, record, ordinal, volumes) or Recreate(manifests.successor_set(record.saved, request, migration.uid, ordinal))
+        successor = manifests.successor_set(record.saved, request, migration.uid, ordinal)
+        return _exchange(cluster, record, ordinal, volumes) or Recreate(ordinal, successor)
     if statefulset.uid != record.set_uid:
         if statefulset.marked_by(migration.uid, ordinal):
             return AdoptSet(statefulset.uid, manifests.foreign_managed_fields(record.saved))
@@ -123,7 +137,7 @@ def _around_the_set(cluster: Cluster, record: Record, request: Request, ordinal:
     if not statefulset.terminating:
         if record.replica(ordinal).step == THAWING:
             return RememberSwapped(ordinal, tuple(view.target.name for view in volumes))
-        return _stop_unless_held(cluster, record, ordinal) or _freeze(cluster, statefulset, request, ordinal)
+        return _stop_unless_held(cluster, record, ordinal, volumes) or _freeze(cluster, statefulset, request, ordinal, volumes)
     if not statefulset.frozen:
         return Wait("orphaning", f"StatefulSet {statefulset.name} is being deleted by somebody else", poll=0.1, replica=ordinal)
     if not statefulset.inert:
@@ -133,15 +147,17 @@ def _around_the_set(cluster: Cluster, record: Record, request: Request, ordinal:
     return _exchange(cluster, record, ordinal, volumes) or _thaw(statefulset, request, migration.uid, ordinal)
 
 
-def _stop_unless_held(cluster: Cluster, record: Record, ordinal: int) -> Stop | None:
+def _stop_unless_held(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[VolumeView, ...]) -> Stop | None:
     pod = cluster.pods.get(ordinal)
+    if stranger := guest(cluster, volumes):
+        return Stop("Resumable", f"{stranger}, and may have written since its last copy")
     if pod is not None and pod.held and pod.terminating and pod.uid == record.replica(ordinal).pod_uid:
         return None
     return Stop("Resumable", f"the pod of replica {ordinal} was let go by somebody, and may have written since its last copy")
 
 
-def _freeze(cluster: Cluster, statefulset: StatefulSet, request: Request, ordinal: int) -> Decision:
-    if obstacle := _obstacle(cluster, statefulset, ordinal):
+def _freeze(cluster: Cluster, statefulset: StatefulSet, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision:
+    if obstacle := _obstacle(cluster, statefulset, ordinal, volumes):
         return obstacle
     successor = manifests.successor_set(statefulset.raw, request, cluster.migration.uid, ordinal)
     return Freeze(ordinal, _as_saved(statefulset), statefulset.uid, statefulset.resource_version, successor)

@@ -7,7 +7,8 @@ from ..model.cluster import Cluster
 from ..model.record import Record
 from ..model.request import Request
 from . import finish, manifests, replica, swap
-from .steps import AskHuman, Decision, DeleteTemporaryClaim, Release, RemovePod, RestorePolicy, RestoreRetention, Stop, Wait
+from .steps import AskHuman, Decision, RemovePod, RestorePolicy, RestoreRetention, Stop, Wait
+from .swap_steps import DeleteTemporaryClaim, Release
 from .undo_steps import EndStopped, ForgetReplica, GiveUpVolume, Unfreeze, phase_of
 from .views import VolumeView, views
 

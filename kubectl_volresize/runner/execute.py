@@ -9,7 +9,7 @@ from ..errors import ApiError, Conflict, TooManyRequests, VolresizeError
 from ..kube import paths
 from ..model import labels
 from ..model.cluster import Object
-from ..plan import steps, undo_steps
+from ..plan import replica_steps, steps, swap_steps, undo_steps
 from ..templates import render
 from . import set_swap
 from .tools import Tools, set_finalizers
@@ -43,7 +43,7 @@ def start_measurer(tools: Tools, step: steps.StartMeasurer) -> None:
     _start_copier(tools, step.values)
 
 
-def start_mover(tools: Tools, step: steps.StartMover) -> None:
+def start_mover(tools: Tools, step: replica_steps.StartMover) -> None:
     _start_copier(tools, step.values)
 
 
@@ -91,11 +91,11 @@ def _volume(tools: Tools, name: str, uid: str, policy: str, meta: Object) -> Non
     tools.client.merge_patch(paths.volumes(name), {"metadata": {"uid": uid, **meta}, "spec": {"persistentVolumeReclaimPolicy": policy}})
 
 
-def create_target(tools: Tools, step: steps.CreateTarget) -> None:
+def create_target(tools: Tools, step: replica_steps.CreateTarget) -> None:
     tools.client.create(paths.claims(tools.namespace), render("claim", **step.values))
 
 
-def hold(tools: Tools, step: steps.Hold) -> None:
+def hold(tools: Tools, step: replica_steps.Hold) -> None:
     """Asked first without consequences, then held, then evicted: a held pod that nobody may evict would be stuck for whoever deletes it."""
     set_swap.rehearse(tools, step.successor)
     path = paths.pods(tools.namespace, step.pod)
@@ -114,7 +114,7 @@ def hold(tools: Tools, step: steps.Hold) -> None:
         raise
 
 
-def _evict(tools: Tools, step: steps.Hold, *, dry_run: bool) -> None:
+def _evict(tools: Tools, step: replica_steps.Hold, *, dry_run: bool) -> None:
     try:
         tools.client.evict(tools.namespace, step.pod, uid=step.uid, dry_run=dry_run)
     except TooManyRequests as error:
@@ -132,44 +132,46 @@ def _let_pod_go(tools: Tools, path: str, uid: str) -> None:
         set_finalizers(tools, path, remaining, meta["resourceVersion"])
 
 
-def tell_mover(tools: Tools, step: steps.TellMover) -> None:
+def tell_mover(tools: Tools, step: replica_steps.TellMover) -> None:
     tools.client.merge_patch(paths.pods(tools.namespace, step.pod), {"metadata": {"uid": step.uid, "annotations": {labels.FINAL: step.word}}})
 
 
-def release(tools: Tools, step: steps.Release) -> None:
+def release(tools: Tools, step: swap_steps.Release) -> None:
     set_finalizers(tools, paths.pods(tools.namespace, step.pod), step.remaining, step.resource_version)
 
 
-def delete_temporary_claim(tools: Tools, step: steps.DeleteTemporaryClaim) -> None:
+def delete_temporary_claim(tools: Tools, step: swap_steps.DeleteTemporaryClaim) -> None:
     tools.client.delete(paths.claims(tools.namespace, step.claim), uid=step.uid)
 
 
-def delete_claim(tools: Tools, step: steps.DeleteClaim) -> None:
+def delete_claim(tools: Tools, step: swap_steps.DeleteClaim) -> None:
     tools.client.delete(paths.claims(tools.namespace, step.claim), uid=step.uid)
 
 
-def create_claim(tools: Tools, step: steps.CreateClaim) -> None:
+def create_claim(tools: Tools, step: swap_steps.CreateClaim) -> None:
     tools.client.create(paths.claims(tools.namespace), step.claim)
 
 
-def nudge(tools: Tools, step: steps.Nudge) -> None:
+def nudge(tools: Tools, step: swap_steps.Nudge) -> None:
     tools.client.merge_patch(paths.claims(tools.namespace, step.claim), {"metadata": {"uid": step.uid, "annotations": {labels.NUDGE: tools.now()}}})
 
 
-def reserve(tools: Tools, step: steps.Reserve) -> None:
+def reserve(tools: Tools, step: swap_steps.Reserve) -> None:
     reference = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": tools.namespace, "name": step.claim}
     tools.client.json_patch(paths.volumes(step.pv), [{"op": "test", "path": "/metadata/uid", "value": step.uid},
                                                      {"op": "replace", "path": "/spec/claimRef", "value": reference}])
 
 
 _DO: dict[type[steps.Step], Callable[[Tools, Any], None]] = {
-    steps.TakeUp: take_up, steps.LetGo: let_go, steps.StartMeasurer: start_measurer, steps.StartMover: start_mover, steps.RemovePod: remove_pod,
+    steps.TakeUp: take_up, steps.LetGo: let_go, steps.StartMeasurer: start_measurer, steps.RemovePod: remove_pod,
     steps.SuspendRetention: suspend_retention, steps.RestoreRetention: restore_retention, steps.Unmark: unmark, steps.KeepVolume: keep_volume,
-    steps.RestorePolicy: restore_policy, steps.CreateTarget: create_target, steps.Hold: hold, steps.TellMover: tell_mover, steps.Release: release,
-    steps.DeleteTemporaryClaim: delete_temporary_claim, steps.DeleteClaim: delete_claim, steps.CreateClaim: create_claim, steps.Nudge: nudge,
-    steps.Reserve: reserve, steps.Freeze: set_swap.freeze, steps.StripReference: set_swap.strip_reference,
-    steps.StripOrphanFinalizer: set_swap.strip_orphan_finalizer, steps.Thaw: set_swap.thaw, steps.Recreate: set_swap.recreate,
-    steps.AdoptSet: set_swap.adopt, undo_steps.Unfreeze: set_swap.unfreeze, undo_steps.GiveUpVolume: give_up_volume,
+    steps.RestorePolicy: restore_policy,
+    replica_steps.CreateTarget: create_target, replica_steps.StartMover: start_mover, replica_steps.Hold: hold, replica_steps.TellMover: tell_mover,
+    swap_steps.DeleteTemporaryClaim: delete_temporary_claim, swap_steps.Reserve: reserve, swap_steps.Freeze: set_swap.freeze,
+    swap_steps.StripReference: set_swap.strip_reference, swap_steps.StripOrphanFinalizer: set_swap.strip_orphan_finalizer,
+    swap_steps.Release: release, swap_steps.DeleteClaim: delete_claim, swap_steps.CreateClaim: create_claim, swap_steps.Nudge: nudge,
+    swap_steps.Thaw: set_swap.thaw, swap_steps.Recreate: set_swap.recreate, swap_steps.AdoptSet: set_swap.adopt,
+    undo_steps.Unfreeze: set_swap.unfreeze, undo_steps.GiveUpVolume: give_up_volume,
 }
 
 

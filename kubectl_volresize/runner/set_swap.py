@@ -5,7 +5,7 @@ from ..errors import AlreadyExists, Refused, Unprocessable
 from ..kube import paths
 from ..model import labels
 from ..model.cluster import Object
-from ..plan import manifests, steps, undo_steps
+from ..plan import manifests, swap_steps, undo_steps
 from .tools import Tools, set_finalizers
 
 _ABSENT_AT_MOST = 10.0  # seconds of trying to create the set while the API still knows the old one
@@ -25,7 +25,7 @@ def rehearse(tools: Tools, successor: Object) -> None:
         raise WouldChange(successor["metadata"]["name"], fields_changed=", ".join(changed))
 
 
-def freeze(tools: Tools, step: steps.Freeze) -> None:
+def freeze(tools: Tools, step: swap_steps.Freeze) -> None:
     rehearse(tools, step.successor)
     name = step.successor["metadata"]["name"]
     path = paths.statefulsets(tools.namespace, name)
@@ -40,25 +40,25 @@ def unfreeze(tools: Tools, step: undo_steps.Unfreeze) -> None:
     set_finalizers(tools, paths.statefulsets(tools.namespace, tools.statefulset), step.remaining, step.resource_version)
 
 
-def strip_orphan_finalizer(tools: Tools, step: steps.StripOrphanFinalizer) -> None:
+def strip_orphan_finalizer(tools: Tools, step: swap_steps.StripOrphanFinalizer) -> None:
     set_finalizers(tools, paths.statefulsets(tools.namespace, tools.statefulset), step.remaining, step.resource_version)
 
 
-def strip_reference(tools: Tools, step: steps.StripReference) -> None:
+def strip_reference(tools: Tools, step: swap_steps.StripReference) -> None:
     path = {"Pod": paths.pods, "PersistentVolumeClaim": paths.claims, "ControllerRevision": paths.revisions}[step.kind](tools.namespace, step.name)
     meta = tools.client.get(path)["metadata"]
     kept = [owner for owner in meta.get("ownerReferences") or [] if owner["uid"] != step.owner_uid]
     tools.client.merge_patch(path, {"metadata": {"uid": step.uid, "resourceVersion": meta["resourceVersion"], "ownerReferences": kept}})
 
 
-def thaw(tools: Tools, step: steps.Thaw) -> None:
+def thaw(tools: Tools, step: swap_steps.Thaw) -> None:
     name = step.successor["metadata"]["name"]
     # The frozen set's last finalizer: with it the set is gone.
     set_finalizers(tools, paths.statefulsets(tools.namespace, name), (), step.resource_version)
-    recreate(tools, steps.Recreate(step.successor))
+    recreate(tools, swap_steps.Recreate(step.successor))
 
 
-def recreate(tools: Tools, step: steps.Recreate) -> None:
+def recreate(tools: Tools, step: swap_steps.Recreate) -> None:
     tried = 0.0
     while True:
         try:
@@ -72,7 +72,7 @@ def recreate(tools: Tools, step: steps.Recreate) -> None:
             tools.pause(_TRY_AGAIN_AFTER)
 
 
-def adopt(tools: Tools, step: steps.AdoptSet) -> None:
+def adopt(tools: Tools, step: swap_steps.AdoptSet) -> None:
     """Ignored in the body of a POST, hence afterwards (measured)."""
     if not step.managed_fields:
         return

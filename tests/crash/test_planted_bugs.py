@@ -12,7 +12,7 @@ from running import claim_uids, demand_nothing_lost, reason, run
 from kubectl_volresize.errors import JOB_NEEDS_HUMAN
 from kubectl_volresize.kube.client import Client
 from kubectl_volresize.plan import invariants, manifests, swap
-from kubectl_volresize.plan.steps import DeleteClaim, Recreate
+from kubectl_volresize.plan.swap_steps import DeleteClaim, Recreate
 
 _AROUND, _POD_GONE = swap._around_the_set, swap._pod_gone
 

@@ -13,7 +13,7 @@ from states import (REPLICA, State, claim, claim_name, copied, emptied, exchange
 
 from kubectl_volresize.errors import InvariantBroken
 from kubectl_volresize.model import labels
-from kubectl_volresize.plan import invariants, steps, undo_steps
+from kubectl_volresize.plan import invariants, replica_steps, steps, swap_steps, undo_steps
 from kubectl_volresize.plan.views import final_word
 
 BOTH = ("data", "logs")
@@ -83,8 +83,8 @@ def _standing(state: State) -> State:
 
 
 CREATED = {"metadata": {"name": CLAIM}, "spec": {"volumeName": NEW}}
-DELETED = steps.DeleteClaim(REPLICA, "logs", CLAIM, uid_of(CLAIM))
-RELEASED = steps.Release(REPLICA, "web-2", uid_of("web-2"), (), "7")
+DELETED = swap_steps.DeleteClaim(REPLICA, "logs", CLAIM, uid_of(CLAIM))
+RELEASED = swap_steps.Release(REPLICA, "web-2", uid_of("web-2"), (), "7")
 # Temporary claims that a runner finds again after the claims were exchanged: the strictest case of their deletion.
 LATE = exchanged(*BOTH).with_claims(states.our_claim(TEMPORARY, pv=NEW, size=states.NEW_SIZE))
 
@@ -98,9 +98,9 @@ RETURNS = (
 )
 
 CASES: dict[str, Case] = {
-    "hold": Case(steps.Hold(REPLICA, "web-2", uid_of("web-2"), {}), copied(*BOTH), (
+    "hold": Case(replica_steps.Hold(REPLICA, "web-2", uid_of("web-2"), {}), copied(*BOTH), (
         *KEPT, *ORIGINAL, (UNRECORDED, lambda state: state.recording_nothing()))),
-    "begin swap": Case(steps.BeginSwap(REPLICA, ()), verified(*BOTH), (
+    "begin swap": Case(swap_steps.BeginSwap(REPLICA, ()), verified(*BOTH), (
         *STOPPED, *KEPT, *VERIFIED, *ORIGINAL, (UNRECORDED, lambda state: state.recording_nothing()))),
     "freeze": Case(states.freeze(swapping(*BOTH)), swapping(*BOTH), (
         *STOPPED, *KEPT, *VERIFIED, *ORIGINAL,
@@ -116,13 +116,13 @@ CASES: dict[str, Case] = {
         (NOT_INERT, lambda state: state.with_claims(claim(CLAIM, pv=OLD, terminating=True))),
         (NOT_INERT, lambda state: state.with_volumes(volume(OLD, uid="another"))),
         (NOT_INERT, lambda state: state.recording_nothing()))),
-    "delete temporary claim, back": Case(steps.DeleteTemporaryClaim(REPLICA, "logs", TEMPORARY, uid_of(TEMPORARY)), copied(*BOTH), (
+    "delete temporary claim, back": Case(swap_steps.DeleteTemporaryClaim(REPLICA, "logs", TEMPORARY, uid_of(TEMPORARY)), copied(*BOTH), (
         (f"volume {OLD} is not there", lambda state: state.without_volumes(OLD)),)),
-    "delete temporary claim, forward": Case(steps.DeleteTemporaryClaim(REPLICA, "logs", TEMPORARY, uid_of(TEMPORARY)), LATE, (*KEPT, *VERIFIED)),
+    "delete temporary claim, forward": Case(swap_steps.DeleteTemporaryClaim(REPLICA, "logs", TEMPORARY, uid_of(TEMPORARY)), LATE, (*KEPT, *VERIFIED)),
     "delete claim": Case(DELETED, released(*BOTH), (
         *INERT, *KEPT, *VERIFIED, ("the pod is still there", lambda state: state.with_pod(REPLICA, stopped_pod(REPLICA))),
         ("the claim's UID is not the recorded one", lambda state: state.recording("logs", old_claim_uid="another")))),
-    "create claim": Case(steps.CreateClaim(REPLICA, "logs", CREATED), emptied(*BOTH), (
+    "create claim": Case(swap_steps.CreateClaim(REPLICA, "logs", CREATED), emptied(*BOTH), (
         *INERT, *VERIFIED,
         ("would not stand on the recorded new volume", lambda state: state.without_volumes(NEW)),
         ("would not stand on the recorded new volume", lambda state: state.with_volumes(volume(NEW, uid="another", claim_name=CLAIM))),
@@ -130,8 +130,8 @@ CASES: dict[str, Case] = {
         (f"volume {NEW} is not reserved for claim {CLAIM}", lambda state: state.with_volumes(volume(NEW))),
         (f"volume {NEW} is not reserved for claim {CLAIM}", lambda state: state.with_volumes(volume(NEW, claim_name=CLAIM, claim_uid="u"))),
         (f"volume {NEW} is not reserved for claim {CLAIM}", lambda state: state.with_volumes(volume(NEW, claim_name="logs-web-1"))))),
-    "thaw": Case(steps.Thaw(REPLICA, "{}", uid_of("statefulset"), "7", {}), exchanged(*BOTH), (*INERT, *RETURNS)),
-    "recreate": Case(steps.Recreate({}), exchanged(*BOTH).with_set(None), (*INERT, *RETURNS)),
+    "thaw": Case(swap_steps.Thaw(REPLICA, "{}", uid_of("statefulset"), "7", {}), exchanged(*BOTH), (*INERT, *RETURNS)),
+    "recreate": Case(swap_steps.Recreate({}), exchanged(*BOTH).with_set(None), (*INERT, *RETURNS)),
     "give up volume": Case(undo_steps.GiveUpVolume(NEW, uid_of(NEW), "Delete", TEMPORARY, uid_of(TEMPORARY)), copied(*BOTH), (
         (f"volume {NEW} is in use by {CLAIM}", lambda state: state.with_claims(claim(CLAIM, pv=NEW))),
         (f"volume {NEW} is in use", lambda state: state.recording("logs", old_pv_uid=uid_of(NEW))),
@@ -163,8 +163,8 @@ def test_every_guarded_step_has_a_case() -> None:
     assert {type(case.step) for case in CASES.values()} == set(invariants._RULES)
 
 
-GUARDED: tuple[type[Any], ...] = (steps.Hold, steps.BeginSwap, steps.Freeze, steps.Release, steps.DeleteTemporaryClaim, steps.DeleteClaim,
-                                  steps.CreateClaim, steps.Thaw, steps.Recreate, undo_steps.GiveUpVolume)
+GUARDED: tuple[type[Any], ...] = (replica_steps.Hold, swap_steps.BeginSwap, swap_steps.Freeze, swap_steps.Release,
+                                  swap_steps.DeleteTemporaryClaim, swap_steps.DeleteClaim, swap_steps.CreateClaim, swap_steps.Thaw, swap_steps.Recreate, undo_steps.GiveUpVolume)
 
 
 @pytest.mark.parametrize("kind", GUARDED, ids=lambda kind: kind.__name__)
@@ -199,4 +199,4 @@ def test_the_set_returns_with_the_replicas_that_were_put_back_on_their_old_volum
 
 def test_reading_and_remembering_need_no_permission() -> None:
     check(steps.TakeUp(), states.running())
-    check(steps.RememberVerified(REPLICA, "data", "word", ()), states.running())
+    check(replica_steps.RememberVerified(REPLICA, "data", "word", ()), states.running())

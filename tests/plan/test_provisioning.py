@@ -9,7 +9,8 @@ from running import run
 from kubectl_volresize.model.cluster import Mover
 from kubectl_volresize.plan import waits
 from kubectl_volresize.plan.replica import next_for_replica
-from kubectl_volresize.plan.steps import CreateTarget, Wait
+from kubectl_volresize.plan.replica_steps import CreateTarget
+from kubectl_volresize.plan.steps import Wait
 
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 

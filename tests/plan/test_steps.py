@@ -11,7 +11,7 @@ from states import NOW
 
 from kubectl_volresize.model import labels
 from kubectl_volresize.model.record import Record
-from kubectl_volresize.plan import steps, undo_steps
+from kubectl_volresize.plan import replica_steps, steps, swap_steps, undo_steps
 from kubectl_volresize.plan.preflight import Finding
 
 ALL = {kind.__name__: kind for module in (steps, undo_steps) for kind in vars(module).values()
@@ -104,8 +104,8 @@ def test_a_refusal_says_every_reason_and_that_nothing_was_changed() -> None:
 
 def test_the_phases_are_walked_as_documented() -> None:
     record, seen = Record(), []
-    for step in (steps.Begin("u"), steps.Accept(1, "{}"), steps.BeginReplica(2, (("data", {}),)), steps.BeginSwap(2, ()),
-                 steps.RememberSwapped(2, ("data",)), steps.ReplicaDone(2, ("data",), 4, "1/1"), steps.Complete("done")):
+    for step in (steps.Begin("u"), steps.Accept(1, "{}"), replica_steps.BeginReplica(2, (("data", {}),)), swap_steps.BeginSwap(2, ()),
+                 swap_steps.RememberSwapped(2, ("data",)), swap_steps.ReplicaDone(2, ("data",), 4, "1/1"), steps.Complete("done")):
         record = step.recorded(record, NOW)
         seen.append(record.phase)
     assert seen == ["Validating", "Syncing", "Syncing", "Replacing", "Syncing", "Syncing", "Completed"]
@@ -130,7 +130,7 @@ def test_a_second_reason_to_stop_does_not_hide_the_first() -> None:
 def test_a_new_mover_starts_without_the_word_of_an_earlier_one() -> None:
     before = states.verified().record
     assert before.volume(2, "data").verified
-    entry = steps.StartMover(2, "data", {"name": "m"}).recorded(before, NOW).volume(2, "data")
+    entry = replica_steps.StartMover(2, "data", {"name": "m"}).recorded(before, NOW).volume(2, "data")
     assert entry.verified == entry.final == ""
 
 
@@ -143,7 +143,7 @@ def test_a_replica_that_was_put_back_keeps_nothing_that_could_count_as_a_copy() 
 
 
 def test_the_exchange_writes_down_all_uids_and_the_set_before_anything_goes() -> None:
-    record = steps.BeginSwap(2, ("set", "pod", "claim")).recorded(states.verified().record, NOW)
+    record = swap_steps.BeginSwap(2, ("set", "pod", "claim")).recorded(states.verified().record, NOW)
     assert record.replica(2).intent == {"step": "swap", "uids": ["set", "pod", "claim"], "at": NOW}
-    assert steps.Freeze(2, "{}", "u", "7", {}).recorded(record, NOW).saved_set == "{}"
-    assert steps.Thaw(2, '{"a": 1}', "u", "7", {}).recorded(record, NOW).saved_set == '{"a": 1}'
+    assert swap_steps.Freeze(2, "{}", "u", "7", {}).recorded(record, NOW).saved_set == "{}"
+    assert swap_steps.Thaw(2, '{"a": 1}', "u", "7", {}).recorded(record, NOW).saved_set == '{"a": 1}'

@@ -11,7 +11,7 @@ from kubectl_volresize.model import labels, names
 from kubectl_volresize.model.cluster import Budget, Claim, Cluster, Mover, Object, Pod, StatefulSet, View, Volume
 from kubectl_volresize.model.record import Record
 from kubectl_volresize.model.request import Request, Target
-from kubectl_volresize.plan import manifests, steps
+from kubectl_volresize.plan import manifests, replica_steps, steps, swap_steps
 from kubectl_volresize.plan.views import final_word
 
 NAMESPACE, SET, MIGRATION = "prod", "web", "web"
@@ -228,20 +228,20 @@ def copied(*volumes: str) -> State:
             "new_claim": temporary.name, "new_claim_uid": temporary.uid, "new_pv": new_pv(name), "new_pv_uid": uid_of(new_pv(name)),
             "phase": "Waiting", "saved_claim": json.dumps(manifests.saved_claim(original))}))
     movers = {(REPLICA, name): Mover(mover_pod(name), {"event": "waiting"}) for name in state.volumes}
-    return state.seeing(movers=movers).after(steps.Begin(uid_of("statefulset")), steps.BeginReplica(REPLICA, tuple(known)))
+    return state.seeing(movers=movers).after(steps.Begin(uid_of("statefulset")), replica_steps.BeginReplica(REPLICA, tuple(known)))
 
 
 def shut_down(*volumes: str) -> State:
     """The pod is held and shut down; the final pass is not made yet."""
     state = copied(*volumes)
-    held = steps.Hold(REPLICA, names.pod(SET, REPLICA), uid_of("web-2"), {})
+    held = replica_steps.Hold(REPLICA, names.pod(SET, REPLICA), uid_of("web-2"), {})
     return state.with_pod(REPLICA, stopped_pod(REPLICA)).after(held)
 
 
 def verified(*volumes: str) -> State:
     """The final pass of every volume was answered."""
     state = shut_down(*volumes)
-    said = [steps.RememberVerified(REPLICA, name, final_word(uid_of("web-2"), mover_pod(name)), ()) for name in state.volumes]
+    said = [replica_steps.RememberVerified(REPLICA, name, final_word(uid_of("web-2"), mover_pod(name)), ()) for name in state.volumes]
     return state.after(*said)
 
 
@@ -251,15 +251,15 @@ def swapping(*volumes: str) -> State:
     assert state.cluster.statefulset is not None
     state = state.seeing(movers={}).without_claims(*(temporary_name(name) for name in state.volumes))
     state = state.with_volumes(*(volume(new_pv(name), role="new", size=NEW_SIZE, claim_name=claim_name(name)) for name in state.volumes))
-    return state.after(steps.BeginSwap(REPLICA, ())).after(freeze(state))
+    return state.after(swap_steps.BeginSwap(REPLICA, ())).after(freeze(state))
 
 
-def freeze(state: State, **fields: Any) -> steps.Freeze:
+def freeze(state: State, **fields: Any) -> swap_steps.Freeze:
     """The Freeze of the set as `state` sees it."""
     found = state.cluster.statefulset
     assert found is not None
     saved = json.dumps(manifests.cleaned_for_record(found))
-    return replace(steps.Freeze(REPLICA, saved, found.uid, found.resource_version, copy.deepcopy(found.raw)), **fields)
+    return replace(swap_steps.Freeze(REPLICA, saved, found.uid, found.resource_version, copy.deepcopy(found.raw)), **fields)
 
 
 def frozen(*volumes: str) -> State:

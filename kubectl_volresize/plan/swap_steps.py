@@ -1,0 +1,216 @@
+"""The steps of the exchange: from a verified copy to a replica that is Ready on its new volumes."""
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..model import labels
+from ..model.cluster import Object
+from ..model.record import Record
+from .steps import NORMAL, Step
+
+
+@dataclass(frozen=True)
+class BeginSwap(Step):
+    """All UIDs that the swap will touch, written down before the first of them goes."""
+
+    replica: int
+    uids: tuple[str, ...]
+
+    def recorded(self, record: Record, now: str) -> Record:
+        swapping = record.with_replica(self.replica, step="swapping", intent={"step": "swap", "uids": list(self.uids), "at": now})
+        return replace(swapping, phase=labels.REPLACING, message=str(self))
+
+    def __str__(self) -> str:
+        return f"replace the claims of replica {self.replica}"
+
+
+@dataclass(frozen=True)
+class DeleteTemporaryClaim(Step):
+    replica: int
+    volume: str
+    claim: str
+    uid: str
+
+    def __str__(self) -> str:
+        return f"delete temporary claim {self.claim}"
+
+
+@dataclass(frozen=True)
+class Reserve(Step):
+    """claimRef = namespace and name of the original claim, without a UID: only a claim of that name can bind."""
+
+    replica: int
+    volume: str
+    pv: str
+    uid: str
+    claim: str
+
+    def __str__(self) -> str:
+        return f"reserve volume {self.pv} for claim {self.claim}"
+
+
+@dataclass(frozen=True)
+class Freeze(Step):
+    """Our finalizer and an orphan deletion: the set stays, terminating, and its controller creates nothing. `manifest_json` as just read;
+    `successor` is what will be created from it, rehearsed before anything goes."""
+
+    replica: int
+    manifest_json: str
+    uid: str
+    resource_version: str
+    successor: Object
+    event = (NORMAL, "StatefulSetFrozen")
+
+    def recorded(self, record: Record, now: str) -> Record:
+        frozen = record.with_replica(self.replica, intent={"step": "swap", "uids": [self.uid], "at": now})
+        return replace(frozen, saved_set=self.manifest_json)
+
+    def __str__(self) -> str:
+        return "freeze the StatefulSet"
+
+
+@dataclass(frozen=True)
+class StripReference(Step):
+    """What the garbage collector left: an ownerReference to the frozen set, for which it would delete the object later."""
+
+    kind: str
+    name: str
+    uid: str
+    owner_uid: str
+
+    def __str__(self) -> str:
+        return f"take the owner reference to the frozen StatefulSet off {self.kind} {self.name}"
+
+
+@dataclass(frozen=True)
+class StripOrphanFinalizer(Step):
+    uid: str
+    resource_version: str
+    remaining: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "take the garbage collector's finalizer off the frozen StatefulSet"
+
+
+@dataclass(frozen=True)
+class Release(Step):
+    """Take the hold off. When that is allowed stands in invariants.py."""
+
+    replica: int
+    pod: str
+    uid: str
+    remaining: tuple[str, ...]
+    resource_version: str
+
+    def __str__(self) -> str:
+        return f"release pod {self.pod}"
+
+
+@dataclass(frozen=True)
+class DeleteClaim(Step):
+    replica: int
+    volume: str
+    claim: str
+    uid: str
+
+    def __str__(self) -> str:
+        return f"delete claim {self.claim} (its volume is kept)"
+
+
+@dataclass(frozen=True)
+class CreateClaim(Step):
+    replica: int
+    volume: str
+    claim: Object
+
+    def __str__(self) -> str:
+        return f"create claim {self.claim['metadata']['name']} on volume {self.claim['spec']['volumeName']}"
+
+
+@dataclass(frozen=True)
+class Nudge(Step):
+    """Any change of a Pending claim makes the binder look again; left alone it may look only after 15 s (measured)."""
+
+    claim: str
+    uid: str
+
+    def __str__(self) -> str:
+        return f"nudge claim {self.claim}"
+
+
+@dataclass(frozen=True)
+class Thaw(Step):
+    """Take our finalizer off the frozen set, which makes it go, and create the new one at once.
+
+    `manifest_json` as just read, since edits still land on a frozen set.
+    """
+
+    replica: int
+    manifest_json: str
+    uid: str
+    resource_version: str
+    successor: Object
+    event = (NORMAL, "StatefulSetRecreated")
+
+    def recorded(self, record: Record, now: str) -> Record:
+        return replace(record.with_replica(self.replica, step="thawing"), saved_set=self.manifest_json)
+
+    def __str__(self) -> str:
+        return "recreate the StatefulSet with the new sizes"
+
+
+@dataclass(frozen=True)
+class Recreate(Step):
+    """The set is absent: only the second half of Thaw is left to do."""
+
+    successor: Object
+
+    def __str__(self) -> str:
+        return "create the StatefulSet again"
+
+
+@dataclass(frozen=True)
+class AdoptSet(Step):
+    """The recreated set bears our mark: give its fields back to their managers and remember its UID."""
+
+    uid: str
+    managed_fields: tuple[Object, ...]
+
+    def recorded(self, record: Record, now: str) -> Record:
+        return replace(record, set_uid=self.uid)
+
+    def __str__(self) -> str:
+        return "restore the field managers of the recreated StatefulSet"
+
+
+@dataclass(frozen=True)
+class RememberSwapped(Step):
+    replica: int
+    volumes: tuple[str, ...]
+
+    def recorded(self, record: Record, now: str) -> Record:
+        for name in self.volumes:
+            record = record.with_volume(self.replica, name, phase="Swapped")
+        record = record.with_replica(self.replica, step="starting", intent={})
+        return replace(record, phase=labels.SYNCING, message=f"replica {self.replica} starts on its new volumes")
+
+    def __str__(self) -> str:
+        return f"replica {self.replica} stands on its new volumes"
+
+
+@dataclass(frozen=True)
+class ReplicaDone(Step):
+    replica: int
+    volumes: tuple[str, ...]
+    not_ready_seconds: int
+    progress: str
+    event = (NORMAL, "ReplicaCompleted")
+
+    def recorded(self, record: Record, now: str) -> Record:
+        for name in self.volumes:
+            record = record.with_volume(self.replica, name, phase="Done")
+        record = record.with_replica(self.replica, step="done", not_ready_seconds=self.not_ready_seconds)
+        return replace(record, message=str(self), progress=self.progress)
+
+    def __str__(self) -> str:
+        return f"replica {self.replica} is Ready on its new volumes after {self.not_ready_seconds} s"

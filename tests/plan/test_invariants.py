@@ -88,6 +88,7 @@ RELEASED = swap_steps.Release(REPLICA, "web-2", uid_of("web-2"), (), "7")
 # Temporary claims that a runner finds again after the claims were exchanged: the strictest case of their deletion.
 LATE = exchanged(*BOTH).with_claims(states.our_claim(TEMPORARY, pv=NEW, size=states.NEW_SIZE))
 
+SUCCESSOR = {"metadata": {"name": states.SET}, "spec": {"replicas": 3}}
 RETURNS = (
     (f"claim {CLAIM} is not Bound", lambda state: state.without_claims(CLAIM)),
     (f"claim {CLAIM} is not Bound", lambda state: state.with_claims(states.our_claim(CLAIM, pv=NEW, phase="Pending"))),
@@ -130,8 +131,8 @@ CASES: dict[str, Case] = {
         (f"volume {NEW} is not reserved for claim {CLAIM}", lambda state: state.with_volumes(volume(NEW))),
         (f"volume {NEW} is not reserved for claim {CLAIM}", lambda state: state.with_volumes(volume(NEW, claim_name=CLAIM, claim_uid="u"))),
         (f"volume {NEW} is not reserved for claim {CLAIM}", lambda state: state.with_volumes(volume(NEW, claim_name="logs-web-1"))))),
-    "thaw": Case(swap_steps.Thaw(REPLICA, "{}", uid_of("statefulset"), "7", {}), exchanged(*BOTH), (*INERT, *RETURNS)),
-    "recreate": Case(swap_steps.Recreate({}), exchanged(*BOTH).with_set(None), (*INERT, *RETURNS)),
+    "thaw": Case(swap_steps.Thaw(REPLICA, "{}", uid_of("statefulset"), "7", SUCCESSOR), exchanged(*BOTH), (*INERT, *RETURNS)),
+    "recreate": Case(swap_steps.Recreate(REPLICA, SUCCESSOR), exchanged(*BOTH).with_set(None), (*INERT, *RETURNS)),
     "give up volume": Case(undo_steps.GiveUpVolume(NEW, uid_of(NEW), "Delete", TEMPORARY, uid_of(TEMPORARY)), copied(*BOTH), (
         (f"volume {NEW} is in use by {CLAIM}", lambda state: state.with_claims(claim(CLAIM, pv=NEW))),
         (f"volume {NEW} is in use", lambda state: state.recording("logs", old_pv_uid=uid_of(NEW))),
@@ -164,7 +165,8 @@ def test_every_guarded_step_has_a_case() -> None:
 
 
 GUARDED: tuple[type[Any], ...] = (replica_steps.Hold, swap_steps.BeginSwap, swap_steps.Freeze, swap_steps.Release,
-                                  swap_steps.DeleteTemporaryClaim, swap_steps.DeleteClaim, swap_steps.CreateClaim, swap_steps.Thaw, swap_steps.Recreate, undo_steps.GiveUpVolume)
+                                  swap_steps.DeleteTemporaryClaim, swap_steps.DeleteClaim, swap_steps.CreateClaim,
+                                  swap_steps.Thaw, swap_steps.Recreate, undo_steps.GiveUpVolume)
 
 
 @pytest.mark.parametrize("kind", GUARDED, ids=lambda kind: kind.__name__)
@@ -195,6 +197,18 @@ def test_the_set_returns_with_the_replicas_that_were_put_back_on_their_old_volum
     check(CASES["thaw"].step, replace(before, record=other))
     with pytest.raises(InvariantBroken, match="claim data-web-1 is not Bound"):
         check(CASES["thaw"].step, replace(before, record=other).without_claims("data-web-1"))
+
+
+def test_a_frozen_set_returns_whatever_was_done_to_the_claim_of_a_replica_that_it_does_not_start_or_that_is_not_ours_any_more() -> None:
+    record = exchanged(*BOTH).record.with_volume(1, "data", old_claim="data-web-1", old_claim_uid="long gone", old_pv=old_pv("data", 1),
+                                                 new_pv=new_pv("data", 1), verified="word")
+    state = replace(exchanged(*BOTH), record=record)
+    fewer = replace(CASES["thaw"].step, successor={**SUCCESSOR, "spec": {"replicas": 1}})  # type: ignore[type-var]
+    check(fewer, state.without_claims("data-web-1"))
+    for touched in (claim("data-web-1", pv="made anew"), states.our_claim("data-web-1", 1, pv=new_pv("data", 1), terminating=True)):
+        check(CASES["thaw"].step, state.with_claims(touched))
+    with pytest.raises(InvariantBroken, match="claim data-web-1 stands on volume"):
+        check(CASES["thaw"].step, state.with_claims(states.our_claim("data-web-1", 1, pv=old_pv("data", 1))))
 
 
 def test_reading_and_remembering_need_no_permission() -> None:

@@ -55,9 +55,13 @@ class Namespace:
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}: exit code {done.returncode}\n{done.stderr}{done.stdout}"
         return done.stdout
 
+    def plugin(self, *arguments: str) -> list[str]:
+        """kubectl takes no option before a plugin's name."""
+        return ["kubectl", "volresize", *arguments, "-n", self.name]
+
     def volresize(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`kubectl volresize ARGUMENTS`; whether it failed is for the test to judge."""
-        command = ["kubectl", "volresize", *arguments, "-n", self.name]
+        command = self.plugin(*arguments)
         try:
             return subprocess.run(command, capture_output=True, text=True, env=self.environment, timeout=_SECONDS)
         except subprocess.TimeoutExpired as error:

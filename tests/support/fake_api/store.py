@@ -104,9 +104,6 @@ class Store:
             self.objects, self.history, self.version = before
             self._sorted_at = -1
 
-    def of_uid(self, uid: str) -> Object | None:
-        return next((obj for obj in self.objects.values() if obj["metadata"]["uid"] == uid), None)
-
 
 def key_of(obj: Object, plural: str) -> Key:
     namespace = obj["metadata"].get("namespace", "") if BY_PLURAL[plural].namespaced else ""

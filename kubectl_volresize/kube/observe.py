@@ -52,14 +52,16 @@ def _observe(client: Client, migration: Object, *, volumes: Any, classes: Any, n
     recorded = {entry[key] for entry in entries for key in ("oldPVName", "newPVName") if entry.get(key)}
     wanted = recorded | {claim.volume_name for claim in ours.values() if claim.volume_name}
     movers, measurers = _copiers(client, namespace, own_name, pods)
+    replicas = _replicas(pods, set_name, migration)
     return Cluster(
         namespace=namespace, migration=View(migration), statefulset=StatefulSet(found) if found else None,
-        pods=_replicas(pods, set_name, migration), claims=claims, volumes=volumes(client, wanted), movers=movers, measurers=measurers,
+        pods=replicas, claims=claims, volumes=volumes(client, wanted), movers=movers, measurers=measurers,
         budgets=tuple(Budget(raw) for raw in client.list(paths.budgets(namespace))),
         revisions=tuple(View(raw) for raw in client.list(paths.revisions(namespace))),
         ready_nodes=frozenset(node["metadata"]["name"] for node in nodes() if _node_ready(node)),
         classes={raw["metadata"]["name"]: raw for raw in classes()},
         others=tuple(View(raw) for raw in client.list(paths.migrations(namespace)) if raw["metadata"]["name"] != own_name),
+        guests=_guests(pods, {pod.uid for pod in replicas.values()} | {copier.pod.uid for copier in (*movers.values(), *measurers.values())}),
         unreadable=tuple(unreadable))
 
 
@@ -78,6 +80,15 @@ def _replicas(pods: list[Pod], set_name: str, migration: Object) -> dict[int, Po
         ordinal = names.ordinal_of(pod.name, set_name)
         if ordinal is not None and labels.ROLE not in pod.labels and not pod.labels.get("batch.kubernetes.io/job-name"):
             found[ordinal] = pod
+    return found
+
+
+def _guests(pods: list[Pod], known: set[str]) -> dict[str, tuple[str, ...]]:
+    """Names of the pods of unknown UID by the claims that they name."""
+    found: dict[str, tuple[str, ...]] = {}
+    for pod in pods:
+        for claim in pod.claims.values() if pod.uid not in known else ():
+            found[claim] = (*found.get(claim, ()), pod.name)
     return found
 
 

@@ -48,6 +48,11 @@ class View:
         return tuple(self.meta.get("finalizers") or ())
 
     @property
+    def foreign_finalizers(self) -> tuple[str, ...]:
+        """Those that neither we nor Kubernetes itself take off: the object stays after its deletion for as long as somebody else wants."""
+        return tuple(finalizer for finalizer in self.finalizers if finalizer not in labels.KNOWN_FINALIZERS)
+
+    @property
     def terminating(self) -> bool:
         return bool(self.meta.get("deletionTimestamp"))
 
@@ -335,7 +340,8 @@ class Mover:
 @dataclass(frozen=True)
 class Cluster:
     """Everything one decision looks at, read at one moment. `migration` is the VolumeResize itself, `others` the other ones in the namespace;
-    `unreadable` names what this user may not read (never empty-handed for the runner)."""
+    `guests` the pods by the claim that they name and that are neither a replica nor ours, finished ones too; `unreadable` names what this user may
+    not read (never empty-handed for the runner)."""
 
     namespace: str
     migration: View
@@ -350,6 +356,7 @@ class Cluster:
     ready_nodes: frozenset[str] = frozenset()
     classes: dict[str, Object] = field(default_factory=dict)
     others: tuple[View, ...] = ()
+    guests: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
 
     def volume_of(self, claim: Claim | None) -> Volume | None:

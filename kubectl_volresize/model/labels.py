@@ -31,6 +31,9 @@ FINALIZER = f"{GROUP}/volresize"             # on the VolumeResize
 HOLD_FINALIZER = f"{GROUP}/volresize-hold"   # on the application's pod
 FREEZE_FINALIZER = f"{GROUP}/volresize-freeze"  # on the StatefulSet
 ORPHAN_FINALIZER = "orphan"                  # the garbage collector's, while it orphans
+# With these an object is gone when Kubernetes and we want it gone.
+KNOWN_FINALIZERS = frozenset({FINALIZER, HOLD_FINALIZER, FREEZE_FINALIZER, ORPHAN_FINALIZER, "kubernetes.io/pvc-protection",
+                              "kubernetes.io/pv-protection"})
 
 RUNNER_ACCOUNT = "volresize-runner"
 RUNNER_ROLE = "volresize-runner"

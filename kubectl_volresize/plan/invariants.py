@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..errors import InvariantBroken
-from ..model.cluster import Cluster
+from ..model.cluster import Cluster, StatefulSet
 from ..model.record import Record, VolumeRecord
 from ..model.request import Request
-from . import replica_steps, steps, swap_steps, undo_steps
+from . import manifests, replica_steps, steps, swap_steps, undo_steps
 from .views import VolumeView, views, word_is_of
 
 
@@ -122,18 +122,24 @@ def _create_claim(step: swap_steps.CreateClaim, cluster: Cluster, record: Record
 
 
 def _set_returns(step: swap_steps.Thaw | swap_steps.Recreate, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
-    """Each claim of each replica that the set will start is Bound to the volume that the record names."""
+    """Each claim of each replica that the set will start is Bound to the volume that the record names.
+
+    Of the other replicas only what concerns us: a set that stays frozen heals nothing, and a claim that its owner has deleted or made anew since is
+    none of our business.
+    """
     yield from _set_is_inert(cluster)
+    started = StatefulSet({"metadata": {}, **step.successor}).ordinals
     for entry in record.volumes:
-        if not entry.old_claim_uid:
+        mine = entry.replica == step.replica
+        if not entry.old_claim_uid or not (mine or entry.replica in started):
             continue
         claim = cluster.claims.get(entry.old_claim)
-        if claim is None or not claim.bound or claim.terminating:
+        if claim is None or not claim.bound or (mine and claim.terminating):
             yield f"claim {entry.old_claim} is not Bound"
-        elif claim.volume_name != (entry.new_pv if entry.verified else entry.old_pv):
+        elif claim.volume_name != (entry.new_pv if entry.verified else entry.old_pv) and (
+                mine or manifests.is_ours(claim, cluster.migration.uid, entry.replica)):
             yield f"claim {entry.old_claim} stands on volume {claim.volume_name}"
-    current = record.current_replica
-    for entry in record.of_replica(current) if current is not None else ():
+    for entry in record.of_replica(step.replica):
         yield from _verified(record, entry)
 
 

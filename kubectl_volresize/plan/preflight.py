@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..model import labels, names
-from ..model.cluster import Claim, Cluster, StatefulSet
+from ..model.cluster import Claim, Cluster, StatefulSet, View
 from ..model.quantity import human
 from ..model.request import Request, Target
 from .fit import TreeCounts, ext4_of_size, fits, project_usage
@@ -91,6 +91,8 @@ def _set(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterat
         yield Finding("set-terminating", where, "is being deleted", "wait until it is gone, or recreate it")
     if statefulset.rolling:
         yield Finding("set-rolling", where, statefulset.rolling, f"wait: kubectl rollout status {where} -n {cluster.namespace}")
+    if statefulset.foreign_finalizers:
+        yield _foreign_finalizer(where, statefulset)
     if statefulset.replicas == 0:
         yield Finding("no-replicas", where, "has no replicas, so no claim is in use", "scale it up first")
     for owner in statefulset.owners:
@@ -139,8 +141,18 @@ def _claim(cluster: Cluster, claim: Claim, target: Target) -> Iterator[Finding]:
     if "ReadWriteOncePod" in claim.access_modes:
         yield Finding("one-pod-volume", where, "has access mode ReadWriteOncePod: no mover can read it beside the application",
                       "leave this volume out")
+    if guests := cluster.guests.get(claim.name):
+        yield Finding("claim-in-use", where, f"is used by pod {', '.join(guests)}, which is no replica of the StatefulSet",
+                      "delete it, also when it has finished (it keeps the claim from being deleted), and suspend what starts it")
+    if claim.foreign_finalizers:
+        yield _foreign_finalizer(where, claim)
     if "persistentvolumes" not in cluster.unreadable and cluster.volume_of(claim) is None:
         yield Finding("volume-missing", where, f"is bound to persistentvolume/{claim.volume_name}, which does not exist", "restore the volume")
+
+
+def _foreign_finalizer(where: str, obj: View) -> Finding:
+    return Finding("foreign-finalizer", where, f"has the finalizer {', '.join(obj.foreign_finalizers)}: it would not go when it has to be replaced",
+                   "wait until its owner takes it off, or take it off if nothing depends on it")
 
 
 def _pods(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
@@ -151,6 +163,8 @@ def _pods(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Itera
             yield Finding("pod-not-ready", where, "is not Ready", f"kubectl describe {where} -n {cluster.namespace}")
         elif pod.revision != statefulset.status.get("updateRevision") and not statefulset.rolling:
             yield Finding("pod-old-revision", where, "does not run the set's update revision (OnDelete?)", "delete the pod, or finish the rollout")
+        elif pod.foreign_finalizers:
+            yield _foreign_finalizer(where, pod)
 
 
 def _budgets(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:

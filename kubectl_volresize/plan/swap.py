@@ -11,8 +11,8 @@ from ..model.record import Record
 from ..model.request import Request
 from . import manifests
 from .steps import AskHuman, Decision, KeepVolume, RemovePod, Stop, Wait
-from .swap_steps import (AdoptSet, BeginSwap, CreateClaim, DeleteClaim, DeleteTemporaryClaim, Freeze, Nudge, Recreate, Release, RememberSwapped,
-                         ReplicaDone, Reserve, StripOrphanFinalizer, StripReference, Thaw)
+from .swap_steps import (FREEZE, AdoptSet, BeginSwap, CreateClaim, DeleteClaim, DeleteTemporaryClaim, Freeze, Nudge, Recreate, Release,
+                         RememberSwapped, ReplicaDone, Reserve, StripOrphanFinalizer, StripReference, Thaw)
 from .views import VolumeView, guest, held_by_others, others_not_ready
 
 SWAPPING, THAWING, STARTING, DONE = "swapping", "thawing", "starting", "done"

@@ -8,6 +8,8 @@ from ..model.cluster import Object
 from ..model.record import Record
 from .steps import NORMAL, Step
 
+FREEZE = "freeze"  # ReplicaRecord.intent["step"] from the moment that the set may be gone by our doing
+
 
 @dataclass(frozen=True)
 class BeginSwap(Step):
@@ -62,7 +64,7 @@ class Freeze(Step):
     event = (NORMAL, "StatefulSetFrozen")
 
     def recorded(self, record: Record, now: str) -> Record:
-        frozen = record.with_replica(self.replica, intent={"step": "swap", "uids": [self.uid], "at": now})
+        frozen = record.with_replica(self.replica, intent={"step": FREEZE, "uids": [self.uid], "at": now})
         return replace(frozen, saved_set=self.manifest_json)
 
     def __str__(self) -> str:
@@ -163,7 +165,11 @@ class Thaw(Step):
 class Recreate(Step):
     """The set is absent: only the second half of Thaw is left to do."""
 
+    replica: int
     successor: Object
+
+    def recorded(self, record: Record, now: str) -> Record:
+        return record.with_replica(self.replica, step="thawing")
 
     def __str__(self) -> str:
         return "create the StatefulSet again"

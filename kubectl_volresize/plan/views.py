@@ -58,6 +58,23 @@ def others_not_ready(cluster: Cluster, statefulset: StatefulSet, ordinal: int) -
                  if other != ordinal and not (other in cluster.pods and cluster.pods[other].ready))
 
 
+def guest(cluster: Cluster, volumes: tuple[VolumeView, ...]) -> str:
+    """Which pod of somebody else names a claim of the replica, in words. While it runs it may write what our last look does not see; also when it
+    has finished the claim cannot go before it (pkg/controller/volume/pvcprotection, podUsesPVC)."""
+    found = [(pod, view.claim.name) for view in volumes if view.claim is not None for pod in cluster.guests.get(view.claim.name, ())]
+    return f"pod {found[0][0]}, which is no replica, uses claim {found[0][1]}" if found else ""
+
+
+def held_by_others(cluster: Cluster, ordinal: int, volumes: tuple[VolumeView, ...]) -> str:
+    """Which finalizer of somebody else would stop the exchange half-way, in words: the set, the pod and the claims have to go, and soon."""
+    pod = cluster.pods.get(ordinal)
+    going = [("StatefulSet", cluster.statefulset), ("pod", pod), *(("claim", view.claim) for view in volumes)]
+    for kind, obj in going:
+        if obj is not None and obj.foreign_finalizers:
+            return f"{kind} {obj.name} has the finalizer {obj.foreign_finalizers[0]} of somebody else"
+    return ""
+
+
 def final_word(pod_uid: str, mover: Pod) -> str:
     """Unique for this stop and this mover: what proves that the pass it answers began after the pod was seen shut down."""
     return f"final:{pod_uid}:{mover.uid}"

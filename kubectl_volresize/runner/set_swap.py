@@ -55,7 +55,7 @@ def thaw(tools: Tools, step: swap_steps.Thaw) -> None:
     name = step.successor["metadata"]["name"]
     # The frozen set's last finalizer: with it the set is gone.
     set_finalizers(tools, paths.statefulsets(tools.namespace, name), (), step.resource_version)
-    recreate(tools, swap_steps.Recreate(step.successor))
+    recreate(tools, swap_steps.Recreate(step.replica, step.successor))
 
 
 def recreate(tools: Tools, step: swap_steps.Recreate) -> None:

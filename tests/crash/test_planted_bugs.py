@@ -22,7 +22,7 @@ def _without_freeze(cluster: Any, record: Any, request: Any, ordinal: int, volum
     for view in volumes:
         if view.claim is not None and view.claim.uid == view.entry.old_claim_uid and not view.claim.terminating:
             return DeleteClaim(ordinal, view.target.name, view.claim.name, view.claim.uid)
-    recreate = Recreate(manifests.successor_set(record.saved, request, cluster.migration.uid, ordinal))
+    recreate = Recreate(ordinal, manifests.successor_set(record.saved, request, cluster.migration.uid, ordinal))
     return swap._exchange(cluster, record, ordinal, volumes) or recreate
 
 

@@ -199,7 +199,7 @@ def test_the_set_returns_with_the_replicas_that_were_put_back_on_their_old_volum
         check(CASES["thaw"].step, replace(before, record=other).without_claims("data-web-1"))
 
 
-def test_a_frozen_set_returns_whatever_was_done_to_the_claim_of_a_replica_that_it_does_not_start_or_that_is_not_ours_any_more() -> None:
+def test_a_frozen_set_returns_whatever_its_owner_did_meanwhile_to_the_claims_of_other_replicas() -> None:
     record = exchanged(*BOTH).record.with_volume(1, "data", old_claim="data-web-1", old_claim_uid="long gone", old_pv=old_pv("data", 1),
                                                  new_pv=new_pv("data", 1), verified="word")
     state = replace(exchanged(*BOTH), record=record)

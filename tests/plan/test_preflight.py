@@ -49,6 +49,8 @@ PROVOKED: dict[str, tuple[State, str]] = {
     "block-volume": (with_claim(volumeMode="Block"), f"persistentvolumeclaim/{ZEROTH}"),
     "shared-volume": (with_claim(modes=("ReadWriteMany",)), f"persistentvolumeclaim/{ZEROTH}"),
     "one-pod-volume": (with_claim(modes=("ReadWriteOncePod",)), f"persistentvolumeclaim/{ZEROTH}"),
+    "claim-in-use": (running().seeing(guests={ZEROTH: ("backup-1",)}), f"persistentvolumeclaim/{ZEROTH}"),
+    "foreign-finalizer": (running().with_set(statefulset(finalizers=("db.example/cleanup",))), "statefulset/web"),
     "volume-missing": (running().without_volumes(states.old_pv("data", 0)), f"persistentvolumeclaim/{ZEROTH}"),
     "pod-not-ready": (running().with_pod(1, pod(1, ready=False)), "pod/web-1"),
     "pod-old-revision": (running().with_pod(1, pod(1, revision="web-old")), "pod/web-1"),

@@ -6,28 +6,10 @@ from collections.abc import Callable
 import requests
 from builders import NAMESPACE, SET, submit, three_replicas
 from fake_api import FakeApi, Object
-from running import claim_uids, demand_migrated, demand_nothing_lost, demand_untouched, reason, run, status
+from running import claim_uids, demand_migrated, demand_nothing_lost, demand_untouched, once_when, reason, run, status, step_of
 
 from kubectl_volresize.errors import JOB_DONE, JOB_REFUSED
 from kubectl_volresize.model import labels
-
-
-def _once_when(api: FakeApi, moment: Callable[[], bool], act: Callable[[], object]) -> list[int]:
-    """Do it before the first call at which `moment` holds. Returns when that was."""
-    done: list[int] = []
-
-    def hook(number: int, verb: str, path: str) -> None:
-        if not done and moment():
-            done.append(number)
-            act()
-
-    api.before_call.append(hook)
-    return done
-
-
-def _step(api: FakeApi, ordinal: int) -> str:
-    found = [entry for entry in status(api).get("replicas") or [] if entry["ordinal"] == ordinal]
-    return str(found[0].get("step", "")) if found else ""
 
 
 def _pod(api: FakeApi, ordinal: int) -> Object:
@@ -44,7 +26,7 @@ def test_a_hold_taken_off_by_somebody_before_the_freeze_puts_the_replica_back() 
     api = three_replicas(replicas=2).build()
     before = claim_uids(api)
     submit(api, {"data": "500Mi"})
-    done = _once_when(api, lambda: _step(api, 1) == "swapping", lambda: api.rest.change("pods", _pod(api, 1), _without_finalizers))
+    done = once_when(api, lambda: step_of(api, 1) == "swapping", lambda: api.rest.change("pods", _pod(api, 1), _without_finalizers))
     with api.connected() as client:
         assert run(api, client) == JOB_REFUSED
     assert done and reason(api) == "Resumable" and "let go by somebody" in status(api)["message"]
@@ -61,7 +43,7 @@ def test_a_scale_down_of_the_replica_at_work_ends_without_it() -> None:
         assert found is not None
         api.rest.change("statefulsets", found, lambda new: new["spec"].update(replicas=1))
 
-    done = _once_when(api, lambda: api.find("pods", NAMESPACE, "web-migrator-1-data") is not None, scale_down)
+    done = once_when(api, lambda: api.find("pods", NAMESPACE, "web-migrator-1-data") is not None, scale_down)
     with api.connected() as client:
         assert run(api, client) == JOB_REFUSED
     assert done and "scaled down" in status(api)["message"]
@@ -78,7 +60,7 @@ def test_a_replica_added_by_a_scale_up_is_migrated_too() -> None:
         assert found is not None
         api.rest.change("statefulsets", found, lambda new: new["spec"].update(replicas=3))
 
-    done = _once_when(api, lambda: status(api).get("phase") == labels.SYNCING, scale_up)
+    done = once_when(api, lambda: status(api).get("phase") == labels.SYNCING, scale_up)
     with api.connected() as client:
         assert run(api, client) == JOB_DONE
     # The new replica's own first claim is the only one that may be made empty.
@@ -99,7 +81,7 @@ def test_a_budget_that_forbids_the_eviction_is_waited_for_without_a_hold() -> No
             api.rest.change("poddisruptionbudgets", found, lambda new: new["spec"].update(maxUnavailable=number))
         return change
 
-    forbidden = _once_when(api, lambda: _step(api, 1) == "copying", allow(0))
+    forbidden = once_when(api, lambda: step_of(api, 1) == "copying", allow(0))
     start = api.clock.now.timestamp()
     held_meanwhile: list[str] = []
 
@@ -108,7 +90,7 @@ def test_a_budget_that_forbids_the_eviction_is_waited_for_without_a_hold() -> No
             held_meanwhile.extend(pod["metadata"]["name"] for pod in api.store.all("pods", NAMESPACE)
                                   if labels.HOLD_FINALIZER in (pod["metadata"].get("finalizers") or []) and verb == "list")
 
-    allowed = _once_when(api, lambda: api.clock.now.timestamp() > start + 300, allow(1))
+    allowed = once_when(api, lambda: api.clock.now.timestamp() > start + 300, allow(1))
     api.before_call.append(look)
     with api.connected() as client:
         assert run(api, client) == JOB_DONE
@@ -145,7 +127,7 @@ def test_somebodys_edit_while_the_set_is_frozen_is_not_lost() -> None:
         assert found is not None
         api.rest.change("statefulsets", found, lambda new: new["metadata"].setdefault("annotations", {}).update(owner="team-a"))
 
-    done = _once_when(api, frozen, annotate)
+    done = once_when(api, frozen, annotate)
     with api.connected() as client:
         assert run(api, client) == JOB_DONE
     found = api.find("statefulsets", NAMESPACE, SET)
@@ -158,13 +140,13 @@ def test_a_claim_of_a_strangers_making_stops_for_a_human_and_no_byte_is_lost() -
     submit(api, {"data": "500Mi"})
 
     def gone() -> bool:
-        return _step(api, 0) == "swapping" and api.find("persistentvolumeclaims", NAMESPACE, "data-web-0") is None
+        return step_of(api, 0) == "swapping" and api.find("persistentvolumeclaims", NAMESPACE, "data-web-0") is None
 
     def create() -> None:
         api.rest.post("persistentvolumeclaims", {"metadata": {"name": "data-web-0", "namespace": NAMESPACE}, "spec": {
             "accessModes": ["ReadWriteOnce"], "storageClassName": "standard", "resources": {"requests": {"storage": "1Gi"}}}})
 
-    done = _once_when(api, gone, create)
+    done = once_when(api, gone, create)
     with api.connected() as client:
         run(api, client)
     assert done and reason(api) == "NeedsHuman"
@@ -190,7 +172,7 @@ def test_a_dead_node_is_not_taken_for_a_stopped_application() -> None:
         assert node is not None
         api.rest.change("nodes", node, lambda new: new.update(status={"conditions": [{"type": "Ready", "status": "Unknown"}]}), status=True)
 
-    done = _once_when(api, lambda: _step(api, 0) == "holding", die)
+    done = once_when(api, lambda: step_of(api, 0) == "holding", die)
     with api.connected() as client:
         run(api, client)
     assert done and reason(api) == "NeedsHuman" and "shutting down" in status(api)["message"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from typing import Any
 
 from builders import NAMESPACE, SET
@@ -41,6 +42,25 @@ def status(api: FakeApi, name: str = SET) -> Object:
     found = api.find("volumeresizes", NAMESPACE, name)
     assert found is not None, f"volumeresize/{name} is gone"
     return dict(found.get("status") or {})
+
+
+def step_of(api: FakeApi, ordinal: int) -> str:
+    """Where a replica stands in the record, empty before anything of it was begun."""
+    found = [entry for entry in status(api).get("replicas") or [] if entry["ordinal"] == ordinal]
+    return str(found[0].get("step", "")) if found else ""
+
+
+def once_when(api: FakeApi, moment: Callable[[], bool], act: Callable[[], object]) -> list[int]:
+    """Do it before the first call at which `moment` holds. Returns when that was."""
+    done: list[int] = []
+
+    def hook(number: int, verb: str, path: str) -> None:
+        if not done and moment():
+            done.append(number)
+            act()
+
+    api.before_call.append(hook)
+    return done
 
 
 def reason(api: FakeApi, name: str = SET) -> str:

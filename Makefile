@@ -6,7 +6,7 @@ SHELL := bash
 # What the tests run beside Python.
 TEST_PACKAGES := git:git shellcheck:shellcheck e2fsprogs:mkfs.ext4 util-linux:losetup
 
-.PHONY: help demo test test-unit lint image cluster cluster-down
+.PHONY: help demo test test-unit lint image release cluster cluster-down
 
 help: ## what there is to make
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ lint: ## flake8, mypy, the rules of import, shellcheck
 
 image: ## build mauricethomas/volmig, and load it into the cluster if one is up
 	hack/build-migrator-image.sh
+
+release: ## dist/: manifests to install, the plugin as one archive, its entry for krew
+	hack/generate-release.sh
 
 cluster: ## bring up a test cluster: kind where Docker runs, one of our own elsewhere
 	hack/cluster.sh up

@@ -1,0 +1,136 @@
+"""What the documents say, against what the code does: a command that is shown must be one that works, a table that is shown the one that counts."""
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from kubectl_volresize.plan.waits import LIMITS
+from kubectl_volresize.plugin.cli import VERBS, cli
+from kubectl_volresize.templates import render
+
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+DOCUMENTS = (README, *sorted((ROOT / "docs").glob("*.md")), ROOT / "hack" / "localcluster" / "README.md")
+
+
+def _rows(text: str, first_cell: str) -> list[list[str]]:
+    """The cells of every row of the tables whose head begins with `first_cell`."""
+    rows, inside = [], False
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if cells and cells[0] == first_cell:
+            inside = True
+        elif not cells:
+            inside = False
+        elif inside and set("".join(cells)) - set("-"):
+            rows.append(cells)
+    return rows
+
+
+def _commands(document: Path) -> Iterator[str]:
+    """Every `kubectl volresize ...` that is shown as code, without its comment and what stands behind a pipe or a redirection."""
+    for code in re.findall(r"`([^`\n]+)`|^ {4}(.+)$", document.read_text(), re.MULTILINE):
+        for part in "".join(code).replace("\\|", "|").split("|"):
+            command = re.split(r"\s#\s|\s>\s", part)[0].strip()
+            if command.startswith("kubectl volresize "):
+                yield command
+
+
+SHOWN = [(document.relative_to(ROOT), command) for document in DOCUMENTS for command in _commands(document)]
+
+
+def test_the_documents_show_every_verb() -> None:
+    assert {verb for verb in VERBS if any(shlex.split(command)[2:3] == [verb] for _, command in SHOWN)} == set(VERBS)
+
+
+@pytest.mark.parametrize("command", sorted({command for _, command in SHOWN}))
+def test_a_command_that_is_shown_is_understood(command: str) -> None:
+    verb, *arguments = shlex.split(command)[2:]
+    found = cli.get_command(click.Context(cli), verb)
+    assert found is not None, f"there is no verb {verb}"
+    # Parsed and not run; raises click.UsageError for what it does not know.
+    found.make_context(verb, arguments, parent=click.Context(cli))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_option_is_described(verb: str) -> None:
+    command = cli.get_command(click.Context(cli), verb)
+    assert command is not None
+    text = README.read_text()
+    missing = [option for parameter in command.params if isinstance(parameter, click.Option) for option in parameter.opts
+               if option.startswith("--") and f"`{option}" not in text]
+    assert not missing
+
+
+def test_the_table_of_waits_is_the_one_that_counts() -> None:
+    shown = {row[0]: (row[1], row[2]) for row in _rows((ROOT / "docs" / "waits.md").read_text(), "Wait")}
+    assert shown == {kind: ("", "") if limit.seconds is None else (f"{limit.seconds:g}", limit.then) for kind, limit in LIMITS.items()}
+
+
+def test_every_word_for_an_outcome_of_a_wait_is_explained() -> None:
+    explained = set(re.findall(r"^- \*\*(\w+)\*\*", (ROOT / "docs" / "waits.md").read_text(), re.MULTILINE))
+    assert explained == {limit.then for limit in LIMITS.values()}
+
+
+def _fields(schema: dict[str, Any], path: str = "") -> Iterator[str]:
+    """The path of every field below a schema, `[]` behind a list."""
+    for name, field in schema.get("properties", {}).items():
+        inner, here = field, f"{path}{name}"
+        if field.get("type") == "array":
+            inner, here = field["items"], f"{here}[]"
+        yield here
+        yield from _fields(inner, f"{here}.")
+
+
+def _described(heads: tuple[str, ...]) -> set[str]:
+    rows = [cells for head in heads for cells in _rows(README.read_text(), head)]
+    return {name for cells in rows for name in re.findall("`([^`]+)`", cells[0])}
+
+
+def _schema(part: str) -> dict[str, Any]:
+    schema: dict[str, Any] = render("crd")["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"][part]
+    return schema
+
+
+def test_every_field_of_the_spec_is_described() -> None:
+    described = _described(("Field",))
+    # Of one that is nothing but its fields, such as copy, these say enough.
+    missing = [field for field in _fields(_schema("spec")) if field not in described and not any(one.startswith(f"{field}.") for one in described)]
+    assert not missing
+
+
+def test_every_field_of_the_status_is_described() -> None:
+    status = _schema("status")["properties"]
+    assert {name + "[]" * (field.get("type") == "array") for name, field in status.items()} - _described(("Field",)) == set()
+    for part in ("volumeStatuses", "replicas"):
+        fields = {name + "[]" * (field.get("type") == "array") for name, field in status[part]["items"]["properties"].items()}
+        assert fields == _described((f"Field of `{part}[]`",))
+    assert all(f"`{name}`" in README.read_text() for name in status["conditions"]["items"]["properties"])
+
+
+def test_no_field_is_described_that_does_not_exist() -> None:
+    known = {*_fields(_schema("spec")), *_fields(_schema("status"))}
+    assert _described(("Field",)) - known == set()
+
+
+def test_every_make_target_that_is_named_exists_and_the_other_way_round() -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {name for document in DOCUMENTS for name in re.findall(r"`make ([a-z-]+)`", document.read_text())}
+    assert named == targets
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
+def test_every_link_within_the_repository_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", document.read_text()):
+        file, _, anchor = target.partition("#")
+        there = (document.parent / file).resolve() if file else document
+        assert there.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", there.read_text(), re.MULTILINE)
+            assert anchor in {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}, target

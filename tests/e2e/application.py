@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,7 +57,7 @@ class Application:
         def seen() -> bool:
             found = self.the_set()
             status = found.get("status", {})
-            return (status.get("observedGeneration") == found["metadata"]["generation"] and status.get("readyReplicas") == wanted
+            return bool(status.get("observedGeneration") == found["metadata"]["generation"] and status.get("readyReplicas") == wanted
                     and status.get("updatedReplicas") == wanted)
         until(f"{wanted} replica(s) Ready", seen)
 
@@ -107,7 +108,7 @@ class Application:
         return self.namespace.get("persistentvolumeclaim", self.claim_name(ordinal, volume))
 
     def claim_uids(self) -> dict[str, str]:
-        return {claim["metadata"]["name"]: claim["metadata"]["uid"] for claim in self.namespace.list("persistentvolumeclaims")}
+        return {claim["metadata"]["name"]: claim["metadata"]["uid"] for claim in self.namespace.objects("persistentvolumeclaims")}
 
     def volume_of(self, ordinal: int, volume: str = "data") -> Object:
         return self.namespace.get("persistentvolume", self.claim(ordinal, volume)["spec"]["volumeName"])
@@ -121,9 +122,6 @@ class Application:
         volume, name = self.namespace.get("persistentvolume", persistent_volume), f"look-{persistent_volume[-8:]}"
         self.namespace.kubectl("patch", "persistentvolume", persistent_volume, "--type", "json", "--patch",
                                '[{"op": "remove", "path": "/spec/claimRef"}]')
-        # A claim that comes before the binder has seen it so may wait for its next look, 15 s later.
-        until(f"{persistent_volume} is Available",
-              lambda: self.namespace.get("persistentvolume", persistent_volume)["status"]["phase"] == "Available")
         claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
                  "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": volume["spec"]["storageClassName"],
                           "volumeName": persistent_volume, "resources": {"requests": {"storage": volume["spec"]["capacity"]["storage"]}}}}
@@ -132,6 +130,15 @@ class Application:
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
                "spec": {"restartPolicy": "Never", "containers": [container],
                         "volumes": [{"name": "kept", "persistentVolumeClaim": {"claimName": name}}]}}
-        self.namespace.create(claim, pod)
+        self.namespace.create(claim)
+        until(f"claim {name} is Bound", lambda: self._bound_or_nudged(name))
+        self.namespace.create(pod)
         until(f"pod {name} has ended", lambda: self.namespace.get("pod", name)["status"].get("phase") in ("Succeeded", "Failed"))
         return self.namespace.kubectl("logs", name).strip()
+
+    def _bound_or_nudged(self, claim: str) -> bool:
+        """The binder looks again at a claim that changes; at one that it could not bind at once, only after 15 s."""
+        if self.namespace.get("persistentvolumeclaim", claim)["status"].get("phase") == "Bound":
+            return True
+        self.namespace.kubectl("annotate", "--overwrite", "persistentvolumeclaim", claim, f"nudge={time.monotonic()}")
+        return False

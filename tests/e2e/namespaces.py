@@ -85,37 +85,37 @@ class Namespace:
 
     # -- what is there
 
-    def list(self, *arguments: str) -> list[Object]:
+    def objects(self, *arguments: str) -> list[Object]:
         """Objects as the API has them, one that is not there is left out."""
         answer = json.loads(self.kubectl("get", *arguments, "--ignore-not-found", "-o", "json") or '{"items": []}')
         items: list[Object] = answer["items"] if answer.get("kind", "List").endswith("List") else [answer]
         return items
 
     def get(self, kind: str, name: str) -> Object:
-        found = self.list(kind, name)
+        found = self.objects(kind, name)
         assert found, f"{kind}/{name} is not there"
         return found[0]
 
     def names(self, *arguments: str) -> set[str]:
-        return {str(item["metadata"]["name"]) for item in self.list(*arguments)}
+        return {str(item["metadata"]["name"]) for item in self.objects(*arguments)}
 
     def migration(self, name: str) -> Object:
         return self.get(f"{labels.PLURAL}.{labels.GROUP}", name)
 
     def volumes(self) -> list[Object]:
         """PersistentVolumes of the namespace's claims, those that are kept or reserved too."""
-        return [volume for volume in self.list("persistentvolumes") if (volume["spec"].get("claimRef") or {}).get("namespace") == self.name]
+        return [volume for volume in self.objects("persistentvolumes") if (volume["spec"].get("claimRef") or {}).get("namespace") == self.name]
 
     def nothing_left(self) -> list[str]:
         """What of ours is still there although no migration is at work; empty is good. The record, its Job and the kept volumes may stay."""
-        left = [f"{pod['metadata']['name']} (pod)" for pod in self.list("pods")
+        left = [f"{pod['metadata']['name']} (pod)" for pod in self.objects("pods")
                 if pod["metadata"].get("labels", {}).get(labels.ROLE) in (labels.ROLE_MOVER, labels.ROLE_MEASURE)]
         left += [f"{name} (temporary claim)" for name in self.names("persistentvolumeclaims") if name.endswith("-new")]
         left += [f"{name} (lease)" for name in self.names("leases")]
-        for item in self.list("pods,statefulsets,volumeresizes"):
+        for item in self.objects("pods,statefulsets,volumeresizes"):
             left += [f"finalizer {finalizer} on {item['kind']} {item['metadata']['name']}"
                      for finalizer in item["metadata"].get("finalizers", ()) if finalizer.startswith(labels.GROUP)]
-        for item in self.list("statefulsets"):
+        for item in self.objects("statefulsets"):
             left += [f"annotation {key} on {item['kind']} {item['metadata']['name']}"
                      for key in item["metadata"].get("annotations", {}) if key.startswith(labels.GROUP)]
         return left
@@ -127,7 +127,7 @@ class Namespace:
         self._quiet("delete", "jobs", "--all", "--wait=false", "--cascade=background")
         self._quiet("delete", "clusterrolebinding", f"volresize-runner-{self.name}", "--ignore-not-found")
         self._quiet("delete", "namespace", self.name, "--wait=false", "--ignore-not-found")
-        for item in self.list("pods,statefulsets,volumeresizes"):
+        for item in self.objects("pods,statefulsets,volumeresizes"):
             kept = [finalizer for finalizer in item["metadata"].get("finalizers", ()) if not finalizer.startswith(labels.GROUP)]
             if len(kept) < len(item["metadata"].get("finalizers", ())):
                 self._quiet("patch", item["kind"].lower(), item["metadata"]["name"], "--type", "merge", "--patch",
@@ -137,7 +137,7 @@ class Namespace:
 
     def gone(self) -> bool:
         """Whether neither the namespace nor a volume of it is left."""
-        return not self.list("namespace", self.name) and not self.volumes()
+        return not self.objects("namespace", self.name) and not self.volumes()
 
     def _let_go(self, volume: Object) -> None:
         spec: dict[str, Any] = {"persistentVolumeReclaimPolicy": "Delete"}

@@ -32,12 +32,12 @@ def submit_and_wait_for_the_copy(namespace: Namespace) -> None:
         status = namespace.migration("app").get("status", {})
         entries = status.get("volumeStatuses", ())
         return (status.get("phase") == labels.SYNCING and any(entry.get("newPVUID") for entry in entries)
-                and any(pod["status"].get("phase") == "Running" for pod in namespace.list("pods", "-l", f"{labels.ROLE}={labels.ROLE_MOVER}")))
+                and any(pod["status"].get("phase") == "Running" for pod in namespace.objects("pods", "-l", f"{labels.ROLE}={labels.ROLE_MOVER}")))
     until("a mover copies", copying)
 
 
 def runners(namespace: Namespace) -> list[Object]:
-    return namespace.list("pods", "-l", f"{labels.ROLE}={labels.ROLE_RUNNER}")
+    return namespace.objects("pods", "-l", f"{labels.ROLE}={labels.ROLE_RUNNER}")
 
 
 def users(state: dict[str, Object], claim: str) -> set[str]:

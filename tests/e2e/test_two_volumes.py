@@ -33,7 +33,7 @@ def claims_are_owned(application: Application) -> bool:
     """By the StatefulSet that there is now, for its retention policy."""
     uid = application.the_set()["metadata"]["uid"]
     return all(uid in {owner["uid"] for owner in claim["metadata"].get("ownerReferences", ())}
-               for claim in application.namespace.list("persistentvolumeclaims"))
+               for claim in application.namespace.objects("persistentvolumeclaims"))
 
 
 def test_the_data_of_both_volumes_survives(migrated: Application) -> None:
@@ -63,7 +63,7 @@ def test_the_new_volumes_have_the_reclaim_policies_of_their_classes(migrated: Ap
 
 
 def test_the_old_volumes_of_both_replicas_are_kept(migrated: Application) -> None:
-    kept = migrated.namespace.list("persistentvolumes", "-l", f"{labels.MIGRATION}=app,{labels.ROLE}={labels.ROLE_OLD}")
+    kept = migrated.namespace.objects("persistentvolumes", "-l", f"{labels.MIGRATION}=app,{labels.ROLE}={labels.ROLE_OLD}")
     ours = [volume for volume in kept if volume["spec"]["claimRef"]["namespace"] == migrated.namespace.name]
     assert [(volume["spec"]["persistentVolumeReclaimPolicy"], volume["status"]["phase"]) for volume in ours] == [("Retain", "Released")] * 4
 

@@ -6,13 +6,14 @@ import itertools
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import builders
 import pytest
 from fake_api import EAGER, LAZY, RANDOM, FakeApi
 
+from kubectl_volresize.errors import NotFound
 from kubectl_volresize.kube import paths
 from kubectl_volresize.kube.auth import from_kubeconfig
 from kubectl_volresize.kube.client import Client, Object
@@ -213,7 +214,9 @@ def _remove_kept_volumes(client: Client, names: list[str]) -> None:
         if not found["spec"].get("claimRef", {}).get("uid"):
             # Reserved for a claim that never came: only a volume that lost its claim is taken away.
             spec["claimRef"] = {**(found["spec"].get("claimRef") or {}), "uid": "00000000-0000-0000-0000-000000000000"}
-        client.merge_patch(paths.volumes(name), {"spec": spec})
+        # It may go by itself meanwhile, when its claim did.
+        with suppress(NotFound):
+            client.merge_patch(paths.volumes(name), {"spec": spec})
 
 
 @pytest.fixture(params=[f"fake-{EAGER}", f"fake-{LAZY}", f"fake-{RANDOM}", pytest.param("real", marks=pytest.mark.cluster)])

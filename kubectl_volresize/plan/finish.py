@@ -10,10 +10,15 @@ from .steps import Complete, Decision, RemovePod, RestorePolicy, RestoreRetentio
 
 def next_to_finish(cluster: Cluster, record: Record, message: str) -> Decision:
     """Every replica is where it shall be: give back, then Complete."""
-    for decision in (copiers_gone(cluster), retention(cluster, record), _new_volumes(cluster), _mark(cluster)):
+    return given_back(cluster, record) or Complete(message)
+
+
+def given_back(cluster: Cluster, record: Record) -> Decision | None:
+    """What is still to be given back on either way; None when that is all."""
+    for decision in (copiers_gone(cluster), _retention(cluster, record), _policies(cluster), _mark(cluster)):
         if decision is not None:
             return decision
-    return Complete(message)
+    return None
 
 
 def copiers_gone(cluster: Cluster) -> Decision | None:
@@ -25,7 +30,7 @@ def copiers_gone(cluster: Cluster) -> Decision | None:
     return None
 
 
-def retention(cluster: Cluster, record: Record) -> RestoreRetention | None:
+def _retention(cluster: Cluster, record: Record) -> RestoreRetention | None:
     """The set's own policy again; while a set is frozen or absent there is nothing to patch."""
     statefulset = cluster.statefulset
     if statefulset is None or statefulset.terminating or not record.retention or statefulset.retention == record.retention:
@@ -33,10 +38,13 @@ def retention(cluster: Cluster, record: Record) -> RestoreRetention | None:
     return RestoreRetention(statefulset.uid, record.retention)
 
 
-def _new_volumes(cluster: Cluster) -> RestorePolicy | None:
+def _policies(cluster: Cluster) -> RestorePolicy | None:
+    """Volumes that are in use, new ones and old ones that were only made safe, get their own policy back. An old volume that was replaced stays
+    Retain, it is the way back; so does one whose claim somebody deletes just now."""
     for volume in cluster.volumes.values():
-        if volume.labels.get(labels.ROLE) == labels.ROLE_NEW and volume.labels.get(labels.MIGRATION) == cluster.migration.name \
-                and labels.ORIGINAL_RECLAIM in volume.annotations:
+        claim = cluster.claims.get(str(volume.claim_ref.get("name")))
+        in_use = claim is not None and claim.volume_name == volume.name and not claim.terminating
+        if in_use and volume.labels.get(labels.MIGRATION) == cluster.migration.name and labels.ORIGINAL_RECLAIM in volume.annotations:
             return RestorePolicy(volume.name, volume.uid, manifests.original_policy(volume))
     return None
 

@@ -6,7 +6,7 @@ import copy
 import hashlib
 
 from ..model import labels, names
-from ..model.cluster import Claim, Object, Pod, StatefulSet, Volume
+from ..model.cluster import Claim, Object, Pod, StatefulSet, View, Volume
 from ..model.quantity import parse_bytes
 from ..model.record import VolumeRecord
 from ..model.request import Request, Target
@@ -18,6 +18,7 @@ _SELECTED_NODE = "volume.kubernetes.io/selected-node"
 # (pkg/controller/volume/persistentvolume/pv_controller.go).
 _BIND_ANNOTATIONS = ("pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller", _SELECTED_NODE,
                      "volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner", labels.NUDGE)
+_PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 _UNSCHEDULABLE = {"key": "node.kubernetes.io/unschedulable", "operator": "Exists", "effect": "NoSchedule"}
 
 
@@ -39,7 +40,7 @@ def successor_set(saved: Object, request: Request, migration_uid: str, ordinal: 
     """The set to POST: as saved, with the new size and class in volumeClaimTemplates and our mark, which names the replica being swapped."""
     manifest = without_server_fields(saved)
     annotations = manifest["metadata"].get("annotations") or {}
-    manifest["metadata"]["annotations"] = {**annotations, labels.MIGRATION_UID: migration_uid, labels.REPLICA_MARK: str(ordinal)}
+    manifest["metadata"]["annotations"] = {**annotations, **_marks(migration_uid, ordinal)}
     for template in manifest["spec"]["volumeClaimTemplates"]:
         template.pop("status", None)
         for target in request.targets:
@@ -88,7 +89,7 @@ def successor_claim(saved: Object, target: Target, volume: str, migration_name: 
     meta, spec = claim["metadata"], claim["spec"]
     meta.pop("ownerReferences", None)
     annotations = {key: value for key, value in (meta.get("annotations") or {}).items() if key not in _BIND_ANNOTATIONS}
-    meta["annotations"] = {**annotations, labels.MIGRATION_UID: migration_uid, labels.REPLICA_MARK: str(ordinal)}
+    meta["annotations"] = {**annotations, **_marks(migration_uid, ordinal)}
     meta["labels"] = {**(meta.get("labels") or {}), **object_labels(migration_name, ordinal, target.name, labels.ROLE_NEW)}
     for key in ("dataSource", "dataSourceRef"):
         spec.pop(key, None)
@@ -111,33 +112,34 @@ def target_values(request: Request, target: Target, claim: Claim, migration: str
     return {"name": names.temporary_claim(target.name, request.statefulset, ordinal), "namespace": namespace, "size": target.size,
             "access_modes": list(claim.access_modes), "storage_class": target.storage_class or claim.storage_class,
             "labels": object_labels(migration, ordinal, target.name, labels.ROLE_NEW),
-            "annotations": {labels.MIGRATION_UID: migration_uid, labels.REPLICA_MARK: str(ordinal), labels.FULL_NAME: full, **placed}}
+            "annotations": {**_marks(migration_uid, ordinal), labels.FULL_NAME: full, **placed}}
 
 
-def mover_values(request: Request, entry: VolumeRecord, pod: Pod | None, migration: str, namespace: str) -> Object:
+def mover_values(request: Request, entry: VolumeRecord, pod: Pod | None, migration: View) -> Object:
     """Values of template `mover` for one volume; on the node of the application's pod, with its tolerations and priority."""
-    values = _pod_values(request, pod, namespace)
     args = ["/source", "/dest", "--final-when", "/control/final=final:"]
     if request.copy.get("bandwidth"):
         args += ["--bwlimit", str(request.copy["bandwidth"])]
-    name = names.mover(migration, entry.replica, entry.volume)
-    return {**values, "name": name, "source_claim": entry.old_claim, "target_claim": entry.new_claim, "args": args,
-            "annotations": {labels.FULL_NAME: f"{migration}-migrator-{entry.replica}-{entry.volume}"},
-            "labels": object_labels(migration, entry.replica, entry.volume, labels.ROLE_MOVER)}
+    full = f"{migration.name}-migrator-{entry.replica}-{entry.volume}"
+    return {**_pod_values(request, pod, migration), "name": names.mover(migration.name, entry.replica, entry.volume),
+            "source_claim": entry.old_claim, "target_claim": entry.new_claim, "args": args,
+            "annotations": {**_marks(migration.uid, entry.replica), labels.FULL_NAME: full},
+            "labels": object_labels(migration.name, entry.replica, entry.volume, labels.ROLE_MOVER)}
 
 
-def measurer_values(request: Request, claim: Claim, volume: str, ordinal: int, pod: Pod | None, migration: str, namespace: str) -> Object:
+def measurer_values(request: Request, claim: Claim, volume: str, ordinal: int, pod: Pod | None, migration: View) -> Object:
     """Values of template `mover` for a pod that only counts."""
-    return {**_pod_values(request, pod, namespace), "name": names.measurer(migration, ordinal, volume),
+    full = f"{migration.name}-measure-{ordinal}-{volume}"
+    return {**_pod_values(request, pod, migration), "name": names.measurer(migration.name, ordinal, volume),
             "source_claim": claim.name, "target_claim": "", "args": ["--measure", "/source"],
-            "annotations": {labels.FULL_NAME: f"{migration}-measure-{ordinal}-{volume}"},
-            "labels": object_labels(migration, ordinal, volume, labels.ROLE_MEASURE)}
+            "annotations": {**_marks(migration.uid, ordinal), labels.FULL_NAME: full},
+            "labels": object_labels(migration.name, ordinal, volume, labels.ROLE_MEASURE)}
 
 
-def _pod_values(request: Request, pod: Pod | None, namespace: str) -> Object:
+def _pod_values(request: Request, pod: Pod | None, migration: View) -> Object:
     spec = pod.spec if pod is not None else {}
     tolerations = [*(spec.get("tolerations") or []), _UNSCHEDULABLE, *(request.mover.get("tolerations") or [])]
-    return {"namespace": namespace, "image": request.image, "node": pod.node if pod is not None else "", "tolerations": tolerations,
+    return {"namespace": migration.meta["namespace"], "image": request.image, "node": pod.node if pod is not None else "", "tolerations": tolerations,
             "priority_class": spec.get("priorityClassName") or "", "selinux": (spec.get("securityContext") or {}).get("seLinuxOptions"),
             "pull_secrets": request.mover.get("imagePullSecrets") or [], "resources": request.mover.get("resources") or {}}
 
@@ -150,7 +152,12 @@ def saved_claim(claim: Claim) -> Object:
     return saved
 
 
-def is_ours(obj: Claim, migration_uid: str, ordinal: int) -> bool:
+def _marks(migration_uid: str, ordinal: int) -> dict[str, str]:
+    return {labels.MIGRATION_UID: migration_uid, labels.REPLICA_MARK: str(ordinal)}
+
+
+def is_ours(obj: View, migration_uid: str, ordinal: int) -> bool:
+    """Made by this migration for this replica, and not by an earlier one of the same name."""
     return obj.annotations.get(labels.MIGRATION_UID) == migration_uid and obj.annotations.get(labels.REPLICA_MARK) == str(ordinal)
 
 
@@ -163,6 +170,12 @@ def cleaned_for_record(statefulset: StatefulSet) -> Object:
 
 def original_policy(volume: Volume) -> str:
     return volume.annotations.get(labels.ORIGINAL_RECLAIM) or volume.policy
+
+
+def policy_of_given_up(volume: Volume) -> str:
+    """Delete for what was provisioned for our temporary claim, whatever its class says: nothing but half a copy is on it, and a disk that nobody
+    knows of is paid for for ever. A volume that somebody made by hand keeps its policy."""
+    return "Delete" if _PROVISIONED_BY in volume.annotations else original_policy(volume)
 
 
 def job_values(request: Request, migration_name: str, namespace: str, attempt: int) -> Object:

@@ -7,7 +7,7 @@ from ..model.cluster import Cluster, StatefulSet
 from ..model.record import Record
 from ..model.request import Request
 from . import finish, manifests, swap, undo
-from .preflight import done, pending_ordinals
+from .preflight import done, pending_ordinals, template_done
 from .replica import next_for_replica
 from .steps import Begin, Decision, Done, KeepVolume, LetGo, Stop, SuspendRetention, TakeUp, Wait
 from .validate import next_to_validate
@@ -53,6 +53,9 @@ def _migrate(cluster: Cluster, record: Record, request: Request) -> Decision:
     if statefulset.uid != record.set_uid:
         return Stop("Resumable", f"StatefulSet {statefulset.name} was deleted and created again by somebody else; look at it, then resume")
     pending = pending_ordinals(cluster, request)
+    if not pending and not all(template_done(statefulset, target) for target in request.targets):
+        return Stop("Resumable", f"StatefulSet {statefulset.name} was scaled down: no replica is left that has to be migrated, "
+                                 "and its volumeClaimTemplates still ask for the old size")
     if not pending:
         return finish.next_to_finish(cluster, record, _outcome(record))
     return _make_safe(cluster, statefulset, request, pending) or next_for_replica(cluster, record, request, pending[0])

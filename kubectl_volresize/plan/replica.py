@@ -11,7 +11,7 @@ from ..model.record import Record
 from ..model.request import Request
 from . import manifests, swap
 from .replica_steps import BeginReplica, CreateTarget, Hold, RememberTarget, RememberVerified, StartMover, TellMover
-from .steps import AskHuman, Decision, KeepVolume, Step, Stop, Wait
+from .steps import AskHuman, Decision, KeepVolume, RemovePod, Step, Stop, Wait
 from .swap_steps import Release
 from .views import VolumeView, final_word, guest, held_by_others, others_not_ready, views
 
@@ -71,7 +71,9 @@ def _targets(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[Vo
                 request, view.target, view.claim, cluster.migration.name, cluster.migration.uid, ordinal, cluster.namespace, node))
         if not manifests.is_ours(view.temporary, cluster.migration.uid, ordinal):
             return Stop("Refused", f"claim {view.temporary.name} exists and is not ours: delete it or rename it, then submit again")
-        if view.entry.new_claim_uid != view.temporary.uid:
+        if view.entry.new_claim_uid and view.entry.new_claim_uid != view.temporary.uid:
+            return Stop("Resumable", f"temporary claim {view.temporary.name} is not the one that was recorded: somebody replaced it")
+        if not view.entry.new_claim_uid:
             known = {"new_claim": view.temporary.name, "new_claim_uid": view.temporary.uid}
             return RememberTarget(ordinal, view.target.name, known, "Provisioned")
     return None
@@ -92,12 +94,22 @@ def _movers(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[Vol
         if view.mover is not None:
             if view.mover.pod.terminating:
                 return Wait("pods-gone", f"mover {view.mover.pod.name} is being deleted", replica=ordinal)
+            if _must_go(cluster, ordinal, view.mover.pod, pod):
+                return RemovePod(view.mover.pod.name, view.mover.pod.uid)
             continue
         # Two movers must never write to one volume, and no mover may read a volume that is neither in use by a live pod nor shut down.
         if pod is None or (pod.terminating and not (pod.held and cluster.shut_down(pod))):
             return Wait("pod", f"pod of replica {ordinal} is not there, or is going", replica=ordinal)
-        return StartMover(ordinal, view.target.name, manifests.mover_values(request, view.entry, pod, cluster.migration.name, cluster.namespace))
+        return StartMover(ordinal, view.target.name, manifests.mover_values(request, view.entry, pod, cluster.migration))
     return None
+
+
+def _must_go(cluster: Cluster, ordinal: int, mover: Pod, pod: Pod | None) -> bool:
+    """A mover of an earlier VolumeResize of this name writes to that one's volume. One that runs elsewhere than the application's pod, which was
+    moved, keeps it from starting: the volume is attached to the mover's node (Multi-Attach error)."""
+    stray = not manifests.is_ours(mover, cluster.migration.uid, ordinal)
+    apart = pod is not None and not pod.held and bool(pod.node and mover.node) and pod.node != mover.node
+    return stray or apart
 
 
 def _new_volumes(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
@@ -108,11 +120,12 @@ def _new_volumes(cluster: Cluster, request: Request, ordinal: int, volumes: tupl
             return Wait("provisioning", f"claim {view.temporary.name} is not Bound yet" + (f" ({why})" if why else ""), poll=0.5, replica=ordinal)
         if view.new is None:
             return Wait("provisioning", f"volume {view.temporary.volume_name} is not there yet", poll=0.5, replica=ordinal)
-        if not (view.new.retained and view.new.labels.get(labels.ROLE) == labels.ROLE_NEW):
-            return _keep(view.new, ordinal, view.target.name, labels.ROLE_NEW)
+        # Recorded first: a volume that is kept and that nobody knows of would stay for ever.
         if not view.entry.new_pv_uid:
             known = {"new_pv": view.new.name, "new_pv_uid": view.new.uid, "new_size": human(view.new.capacity)}
             return RememberTarget(ordinal, view.target.name, known, "Copying")
+        if not (view.new.retained and view.new.labels.get(labels.ROLE) == labels.ROLE_NEW):
+            return _keep(view.new, ordinal, view.target.name, labels.ROLE_NEW)
         if view.old is not None and view.new.capacity >= view.old.capacity:
             return Stop("Refused", f"the new volume {view.new.name} has {human(view.new.capacity)}, not less than the {human(view.old.capacity)} "
                                    f"of {view.old.name}: the provider rounds sizes up; choose another newSize")

@@ -221,7 +221,7 @@ def _claims_gone(ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | No
     for view in volumes:
         if view.claim is not None and view.claim.uid == view.entry.old_claim_uid:
             if not view.claim.terminating:
-                return DeleteClaim(ordinal, view.target.name, view.claim.name, view.claim.uid)
+                return DeleteClaim(ordinal, view.target.name, view.claim.name, view.claim.uid, json.dumps(manifests.saved_claim(view.claim)))
             going.append(view.claim.name)
     return Wait("claims-gone", f"claim {', '.join(going)} is being deleted", poll=0.02, replica=ordinal) if going else None
 
@@ -243,12 +243,13 @@ def _start(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[Volume
         return AskHuman(f"claim {strange[0].entry.old_claim} is not on its new volume {strange[0].entry.new_pv} any more")
     if ordinal not in statefulset.ordinals:
         return _replica_done(cluster, record, ordinal, volumes, 0)
+    steady = float(statefulset.min_ready_seconds)
     if pod is None or not pod.ready:
         why = f" ({pod.why_not_running})" if pod is not None and pod.why_not_running else ""
-        return Wait("starting", f"replica {ordinal} is not Ready on its new volumes yet{why}", poll=0.2, replica=ordinal)
+        return Wait("starting", f"replica {ordinal} is not Ready on its new volumes yet{why}", poll=0.2, replica=ordinal, grace=steady)
     status: Object = statefulset.status
     if statefulset.min_ready_seconds and int(status.get("availableReplicas") or 0) < int(status.get("replicas") or 0):
-        return Wait("starting", f"replica {ordinal} is Ready, and must stay so for minReadySeconds", replica=ordinal)
+        return Wait("starting", f"replica {ordinal} is Ready, and must stay so for minReadySeconds", replica=ordinal, grace=steady)
     held_at = record.replica(ordinal).held_at
     return _replica_done(cluster, record, ordinal, volumes, _seconds(held_at, pod.ready_since))
 

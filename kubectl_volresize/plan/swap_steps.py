@@ -110,10 +110,16 @@ class Release(Step):
 
 @dataclass(frozen=True)
 class DeleteClaim(Step):
+    """`saved` as just read: labels and annotations that somebody gave the claim while it was copied go over to its successor."""
+
     replica: int
     volume: str
     claim: str
     uid: str
+    saved: str
+
+    def recorded(self, record: Record, now: str) -> Record:
+        return record.with_volume(self.replica, self.volume, saved_claim=self.saved)
 
     def __str__(self) -> str:
         return f"delete claim {self.claim} (its volume is kept)"

@@ -7,7 +7,7 @@ from ..model.cluster import Cluster
 from ..model.record import Record
 from ..model.request import Request
 from . import finish, manifests, replica, swap
-from .steps import AskHuman, Decision, RemovePod, RestorePolicy, RestoreRetention, Stop, Wait
+from .steps import AskHuman, Decision, RemovePod, Stop, Wait
 from .swap_steps import DeleteTemporaryClaim, Release
 from .undo_steps import EndStopped, ForgetReplica, GiveUpVolume, Unfreeze, phase_of
 from .views import VolumeView, views
@@ -24,10 +24,7 @@ def next_for_undo(cluster: Cluster, record: Record, request: Request, reason: st
             return AskHuman(forward.message) if isinstance(forward, Stop) else forward
         if record.replica(current).step != swap.DONE and (decision := _put_back(cluster, record, request, current, volumes)):
             return decision
-    for decide in (_copiers_gone, _retention, _policies):
-        if decision := decide(cluster, record):
-            return decision
-    return EndStopped(phase_of(reason), reason, message)
+    return finish.given_back(cluster, record) or EndStopped(phase_of(reason), reason, message)
 
 
 def _put_back(cluster: Cluster, record: Record, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
@@ -54,10 +51,10 @@ def _give_up(cluster: Cluster, request: Request, ordinal: int, view: VolumeView)
     if view.mover is not None:
         mover = view.mover.pod
         return Wait("undoing", f"mover {mover.name} is being removed", poll=0.2) if mover.terminating else RemovePod(mover.name, mover.uid)
-    if view.new is not None and _made_by_us(view) and view.new.retained and manifests.original_policy(view.new) != "Retain":
+    if view.new is not None and _made_by_us(view) and view.new.retained and manifests.policy_of_given_up(view.new) != "Retain":
         claim_uid = view.entry.new_claim_uid or (view.temporary.uid if view.temporary else "")
         claim = names.temporary_claim(view.target.name, request.statefulset, ordinal)
-        return GiveUpVolume(view.new.name, view.new.uid, manifests.original_policy(view.new), claim, claim_uid)
+        return GiveUpVolume(view.new.name, view.new.uid, manifests.policy_of_given_up(view.new), claim, claim_uid)
     if view.temporary is not None and manifests.is_ours(view.temporary, cluster.migration.uid, ordinal):
         if view.temporary.terminating:
             return Wait("undoing", f"temporary claim {view.temporary.name} is being deleted", poll=0.2)
@@ -71,21 +68,3 @@ def _made_by_us(view: VolumeView) -> bool:
     behind_ours = view.new is not None and view.temporary is not None and view.new.claim_ref.get("uid") == view.temporary.uid
     return (view.new is not None and (recorded or behind_ours) and view.new.uid != view.entry.old_pv_uid
             and view.claim is not None and view.claim.volume_name != view.new.name)
-
-
-def _copiers_gone(cluster: Cluster, record: Record) -> Decision | None:
-    return finish.copiers_gone(cluster)
-
-
-def _retention(cluster: Cluster, record: Record) -> RestoreRetention | None:
-    return finish.retention(cluster, record)
-
-
-def _policies(cluster: Cluster, record: Record) -> RestorePolicy | None:
-    """Old volumes that are still in use get their policy back; those of migrated replicas stay Retain, they are the way back."""
-    for volume in cluster.volumes.values():
-        claim = cluster.claims.get(str(volume.claim_ref.get("name")))
-        in_use = claim is not None and claim.volume_name == volume.name
-        if in_use and volume.labels.get(labels.MIGRATION) == cluster.migration.name and labels.ORIGINAL_RECLAIM in volume.annotations:
-            return RestorePolicy(volume.name, volume.uid, manifests.original_policy(volume))
-    return None

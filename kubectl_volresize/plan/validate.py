@@ -38,14 +38,20 @@ def _to_measure(cluster: Cluster, request: Request) -> tuple[tuple[int, Target],
 
 def _measure(cluster: Cluster, record: Record, request: Request, wanted: tuple[tuple[int, Target], ...]) -> Decision | None:
     missing = [(ordinal, target) for ordinal, target in wanted if not record.volume(ordinal, target.name).measured]
+    # What one of an earlier VolumeResize of this name has counted may be true no more.
+    strays = [one.pod for (ordinal, _), one in cluster.measurers.items() if not manifests.is_ours(one.pod, cluster.migration.uid, ordinal)]
+    if strays and not strays[0].terminating:
+        return RemovePod(strays[0].name, strays[0].uid)
     for ordinal, target in missing:
         if (ordinal, target.name) not in cluster.measurers:
             claim = cluster.claim_of(target.name, request.statefulset, ordinal)
             assert claim is not None
             return StartMeasurer(ordinal, target.name, claim.name, manifests.measurer_values(
-                request, claim, target.name, ordinal, cluster.pods.get(ordinal), cluster.migration.name, cluster.namespace))
+                request, claim, target.name, ordinal, cluster.pods.get(ordinal), cluster.migration))
     for ordinal, target in missing:
         measurer = cluster.measurers[(ordinal, target.name)]
+        if measurer.pod in strays:
+            continue
         if measurer.event == "measured":
             return RememberMeasured(ordinal, target.name, measurer.said["counts"])
         if measurer.ended:

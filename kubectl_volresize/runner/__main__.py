@@ -62,13 +62,17 @@ def _run(client: Client, log: Log, namespace: str, name: str) -> int:
     tools = Tools(client, namespace, name, statefulset, lease, log, time.sleep, _now)
     code = Engine(store, tools, Events(client, log, pod)).run()
     if code == JOB_DONE:
-        _limit_life_of_job(client, namespace, job)
+        _limit_life_of_job(client, log, namespace, job)
     return code
 
 
-def _limit_life_of_job(client: Client, namespace: str, job: str) -> None:
+def _limit_life_of_job(client: Client, log: Log, namespace: str, job: str) -> None:
     """The log stays readable for a week, and nobody has to clean up."""
-    client.merge_patch(paths.jobs(namespace, job), {"spec": {"ttlSecondsAfterFinished": _KEEP_JOB_SECONDS}})
+    try:
+        client.merge_patch(paths.jobs(namespace, job), {"spec": {"ttlSecondsAfterFinished": _KEEP_JOB_SECONDS}})
+    except VolresizeError as error:
+        # The migration is done; a Job that fails now would say otherwise.
+        log.warning("Job", f"job/{job} will not be removed by itself: {error.message}")
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

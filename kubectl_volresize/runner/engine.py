@@ -85,13 +85,15 @@ class Engine:
         try:
             request = from_spec(migration["spec"])
         except UsageError as error:
+            if record.terminal:
+                return self._end(record)
             self._perform(migration, None, record, None, Refuse((Finding("bad-spec", f"volumeresize/{self._store.name}", error.message,
                                                                          "delete it and submit a new one"),)))
-            return JOB_REFUSED
+            return None
         cluster = observe(self._tools.client, migration)
         decision = next_step(cluster, record, request)
         if isinstance(decision, Done):
-            return self._end(record, decision)
+            return self._end(record)
         if isinstance(decision, Wait):
             self._wait_or_give_up(migration, cluster, record, request, decision)
         else:
@@ -178,13 +180,22 @@ class Engine:
             if after != record:
                 self._store.write(migration, after)
         if wait.meanwhile is not None and lasted >= _DO_MEANWHILE_AFTER:
-            execute(self._tools, wait.meanwhile)
+            self._do_meanwhile(wait.meanwhile)
         # What does not come at once is asked for less and less often; an API server in trouble is not helped by our questions.
         self._tools.pause(max(wait.poll, min(lasted / 10, _SLOWEST_POLL)))
 
+    def _do_meanwhile(self, step: Step) -> None:
+        """It only helps: what it would change may be gone or changed by now, and the next look will tell."""
+        try:
+            execute(self._tools, step)
+        except ApiError as error:
+            if error.status >= 500 or error.status == 429:
+                raise
+            self._tools.log.info("LookAgain", error.message)
+
     # -- the end
 
-    def _end(self, record: Record, done: Done) -> int:
+    def _end(self, record: Record) -> int:
         reason = next((str(condition["reason"]) for condition in record.conditions if condition["type"] == labels.READY), "")
         self._tools.log.info("Done", f"finished: {record.phase}")
         if record.phase == labels.FAILED and reason == "NeedsHuman":

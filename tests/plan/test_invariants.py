@@ -83,7 +83,7 @@ def _standing(state: State) -> State:
 
 
 CREATED = {"metadata": {"name": CLAIM}, "spec": {"volumeName": NEW}}
-DELETED = swap_steps.DeleteClaim(REPLICA, "logs", CLAIM, uid_of(CLAIM))
+DELETED = swap_steps.DeleteClaim(REPLICA, "logs", CLAIM, uid_of(CLAIM), "{}")
 RELEASED = swap_steps.Release(REPLICA, "web-2", uid_of("web-2"), (), "7")
 # Temporary claims that a runner finds again after the claims were exchanged: the strictest case of their deletion.
 LATE = exchanged(*BOTH).with_claims(states.our_claim(TEMPORARY, pv=NEW, size=states.NEW_SIZE))

@@ -201,12 +201,12 @@ APPLICATION = Pod(states.pod(2, spec={"tolerations": [{"key": "gpu"}], "priority
 
 def mover(pod: Pod | None = APPLICATION, **request: Any) -> Object:
     """The rendered mover of the data of replica 2."""
-    return render("mover", **manifests.mover_values(states.request(**request), ENTRY, pod, "web", "prod"), lease=LEASE)
+    return render("mover", **manifests.mover_values(states.request(**request), ENTRY, pod, states.migration()), lease=LEASE)
 
 
 def measurer() -> Object:
     claim = states.claim("data-web-2")
-    return render("mover", **manifests.measurer_values(states.request(), claim, "data", 2, APPLICATION, "web", "prod"), lease=LEASE)
+    return render("mover", **manifests.measurer_values(states.request(), claim, "data", 2, APPLICATION, states.migration()), lease=LEASE)
 
 
 @pytest.mark.parametrize("made", [mover, measurer])

@@ -204,7 +204,7 @@ def test_head_room_can_be_what_does_not_fit() -> None:
 
 def test_a_measurer_that_failed_refuses_in_its_own_words() -> None:
     state = running(replicas=1)
-    measurer = Mover(pod(0, phase="Failed"), {"event": "failed", "message": "input/output error"})
+    measurer = Mover(states.copier_pod("measurer", 0, phase="Failed"), {"event": "failed", "message": "input/output error"})
     decision = next_to_validate(replace(state.cluster, measurers={(0, "data"): measurer}), Record(), state.request)
     assert isinstance(decision, Refuse)
     [finding] = decision.findings

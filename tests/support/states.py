@@ -137,10 +137,15 @@ def temporary_name(name: str, ordinal: int = REPLICA) -> str:
     return names.temporary_claim(name, SET, ordinal)
 
 
+def copier_pod(name: str, ordinal: int, migration_uid: str = MIGRATION_UID, **fields: Any) -> Pod:
+    """A mover or a measurer of this name, with the marks of its migration."""
+    made = pod(ordinal, **fields).raw
+    marks = {labels.MIGRATION_UID: migration_uid, labels.REPLICA_MARK: str(ordinal)}
+    return Pod({**made, "metadata": {**made["metadata"], "name": name, "uid": uid_of(name), "annotations": marks}})
+
+
 def mover_pod(name: str, **fields: Any) -> Pod:
-    made = pod(REPLICA, **fields).raw
-    mover = names.mover(MIGRATION, REPLICA, name)
-    return Pod({**made, "metadata": {**made["metadata"], "name": mover, "uid": uid_of(mover)}})
+    return copier_pod(names.mover(MIGRATION, REPLICA, name), REPLICA, **fields)
 
 
 @dataclass(frozen=True)

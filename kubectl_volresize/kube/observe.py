@@ -4,13 +4,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..errors import ApiError, Forbidden
+from ..errors import ApiError, Forbidden, Unreachable
 from ..model import labels, names
 from ..model.cluster import Budget, Claim, Cluster, Mover, Object, Pod, StatefulSet, View, Volume
 from . import paths
 from .client import Client
 
 _LOG_TAIL = 50  # lines; a mover speaks at most once a second
+_LOG_SILENCE = 10.0  # seconds without a byte; the API server waits for a kubelet that hangs for as long as we do
 
 
 def observe(client: Client, migration: Object) -> Cluster:
@@ -121,9 +122,9 @@ def last_event(client: Client, namespace: str, pod: Pod) -> Object:
     if pod.phase not in ("Running", "Failed", "Succeeded"):
         return {}
     try:
-        lines = list(client.log(namespace, pod.name, tailLines=_LOG_TAIL))
-    except ApiError:
-        # No log yet, or none any more: the pod is then judged by its status alone.
+        lines = list(client.log(namespace, pod.name, silence=_LOG_SILENCE, tailLines=_LOG_TAIL))
+    except (ApiError, Unreachable):
+        # No log yet, none any more, or a node that does not answer: the pod is then judged by its status alone.
         return {}
     for line in reversed(lines):
         if line.startswith("{"):

@@ -5,10 +5,10 @@ import argparse
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from types import FrameType
 
 from ..errors import JOB_DONE, VolresizeError
 from ..kube import paths
@@ -21,7 +21,6 @@ from .log import Log
 from .store import Store
 from .tools import Tools
 
-_TERMINATED = 128 + signal.SIGTERM
 _FAILED = 1
 _KEEP_JOB_SECONDS = 7 * 24 * 3600
 
@@ -40,17 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--namespace", required=True)
     parser.add_argument("--name", required=True, help="name of the VolumeResize")
     parsed = parser.parse_args(arguments)
-    # Whatever was begun goes on from the record: there is nothing to put in order first.
-    signal.signal(signal.SIGTERM, _terminate)
+    asked = threading.Event()
+    signal.signal(signal.SIGTERM, lambda number, frame: asked.set())
     log = Log(_now)
     try:
-        return _run(in_cluster(), log, parsed.namespace, parsed.name)
+        return _run(in_cluster(), log, parsed.namespace, parsed.name, asked.is_set)
     except VolresizeError as error:
         log.error("Stopped", f"{error.message} {error.advice}".strip())
         return _FAILED
 
 
-def _run(client: Client, log: Log, namespace: str, name: str) -> int:
+def _run(client: Client, log: Log, namespace: str, name: str, leaving: Callable[[], bool]) -> int:
     pod, job = os.environ.get("POD_NAME", "runner"), os.environ.get("JOB_NAME", "runner")
     store = Store(client, namespace, name, identity=pod)
     migration = store.read()
@@ -60,7 +59,7 @@ def _run(client: Client, log: Log, namespace: str, name: str) -> int:
     statefulset = str(migration["spec"]["statefulSetName"])
     lease = Lease(client, namespace, statefulset, name, job, time.monotonic, _now_micro)
     tools = Tools(client, namespace, name, statefulset, lease, log, time.sleep, _now)
-    code = Engine(store, tools, Events(client, log, pod)).run()
+    code = Engine(store, tools, Events(client, log, pod), leaving=leaving).run()
     if code == JOB_DONE:
         _limit_life_of_job(client, log, namespace, job)
     return code
@@ -73,10 +72,6 @@ def _limit_life_of_job(client: Client, log: Log, namespace: str, job: str) -> No
     except VolresizeError as error:
         # The migration is done; a Job that fails now would say otherwise.
         log.warning("Job", f"job/{job} will not be removed by itself: {error.message}")
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    sys.exit(_TERMINATED)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import (JOB_DONE, JOB_NEEDS_HUMAN, JOB_REFUSED, ApiError, Conflict, InvariantBroken, NotFound, Refused, Unreachable,
+from ..errors import (JOB_DONE, JOB_NEEDS_HUMAN, JOB_REFUSED, JOB_TERMINATED, ApiError, Conflict, InvariantBroken, NotFound, Refused, Unreachable,
                       UsageError)
 from ..kube.observe import observe
 from ..model import labels
@@ -44,16 +44,21 @@ class _Patience:
 
 
 class Engine:
-    """One runner at work on one VolumeResize. `monotonic` in seconds."""
+    """One runner at work on one VolumeResize. `monotonic` in seconds; `leaving` says whether this runner's pod was asked to end."""
 
-    def __init__(self, store: Store, tools: Tools, events: Events, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._store, self._tools, self._events, self._monotonic = store, tools, events, monotonic
+    def __init__(self, store: Store, tools: Tools, events: Events, monotonic: Callable[[], float] = time.monotonic,
+                 leaving: Callable[[], bool] = lambda: False) -> None:
+        self._store, self._tools, self._events, self._monotonic, self._leaving = store, tools, events, monotonic, leaving
+        self._exchanging = False
         self._patience = _Patience()
         self._failures = 0
 
     def run(self) -> int:
         """Until nothing is left to do; returns the Job container's exit code. Raises Fenced when another runner took over."""
         while True:
+            # An exchange takes about a second: ended first, or the set would stay frozen or absent until the next pod has started.
+            if self._leaving() and not self._exchanging:
+                return JOB_TERMINATED
             try:
                 code = self.step()
             except Conflict as error:
@@ -82,6 +87,7 @@ class Engine:
             return None
         record = from_status(migration.get("status") or {})
         self._tools.log.phase = record.phase
+        self._exchanging = record.phase == labels.REPLACING
         try:
             request = from_spec(migration["spec"])
         except UsageError as error:

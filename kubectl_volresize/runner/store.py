@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..errors import Conflict, VolresizeError
+from ..errors import VolresizeError
 from ..kube import paths
 from ..kube.client import Client
 from ..model.cluster import Object
@@ -13,6 +13,12 @@ from ..model.record import Record, from_status
 
 class Fenced(VolresizeError):
     """another runner, {message}, has taken up this migration; this one stops"""
+
+
+class OldDefinition(VolresizeError):
+    """the cluster's definition of VolumeResize drops fields that this version needs for going on after a restart"""
+
+    hint = "run kubectl volresize install again, with this version of the plugin"
 
 
 class Store:
@@ -36,14 +42,12 @@ class Store:
         return record.runner == self.identity
 
     def write(self, migration: Object, record: Record) -> Object:
-        """The object as it stands after the write. Raises Conflict when somebody wrote since `migration` was read."""
+        """The object as it stands after the write. Raises Conflict when somebody wrote since `migration` was read, OldDefinition."""
         generation = int(migration["metadata"].get("generation") or 0)
         conditions = tuple({**condition, "observedGeneration": condition.get("observedGeneration") or generation} for condition in record.conditions)
         status = replace(record, conditions=conditions, runner=self.identity).to_status()
         written = self._client.replace(paths.migration_status(self.namespace, self.name), {**migration, "status": status})
         if from_status(written.get("status") or {}).to_status() != status:
-            # An older definition of VolumeResize in the cluster drops fields it does not know; going on would lose what a restart needs.
-            raise Conflict(status=409, verb="replace", path=paths.migration_status(self.namespace, self.name),
-                           message="the cluster's VolumeResize definition drops fields of this version: run kubectl volresize install again")
+            raise OldDefinition
         self._claimed = True
         return written

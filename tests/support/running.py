@@ -25,12 +25,12 @@ class Killed(BaseException):
 
 
 def engine(api: FakeApi, client: Client, *, name: str = SET, identity: str = "runner-1", job: str = "web-runner",
-           out: io.StringIO | None = None) -> Engine:
+           out: io.StringIO | None = None, leaving: Callable[[], bool] = lambda: False) -> Engine:
     """A runner that has just started: it knows what its Job's pod knows, the name of the VolumeResize."""
     log = Log(api.clock.text, out or io.StringIO())
     lease = Lease(client, NAMESPACE, SET, name, job, lambda: api.clock.now.timestamp(), lambda: api.clock.now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
     tools = Tools(client, NAMESPACE, name, SET, lease, log, api.sleep, api.clock.text)
-    return Engine(Store(client, NAMESPACE, name, identity), tools, Events(client, log, identity), lambda: api.clock.now.timestamp())
+    return Engine(Store(client, NAMESPACE, name, identity), tools, Events(client, log, identity), lambda: api.clock.now.timestamp(), leaving)
 
 
 def run(api: FakeApi, client: Client, **who: str) -> int:

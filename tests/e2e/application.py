@@ -57,8 +57,8 @@ class Application:
         def seen() -> bool:
             found = self.the_set()
             status = found.get("status", {})
-            return bool(status.get("observedGeneration") == found["metadata"]["generation"] and status.get("readyReplicas") == wanted
-                    and status.get("updatedReplicas") == wanted)
+            current = status.get("observedGeneration") == found["metadata"]["generation"]
+            return bool(current and status.get("readyReplicas") == wanted and status.get("updatedReplicas") == wanted)
         until(f"{wanted} replica(s) Ready", seen)
 
     # -- in its pods

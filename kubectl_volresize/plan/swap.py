@@ -30,6 +30,12 @@ def _freezing(record: Record, ordinal: int) -> bool:
     return replica.step in (THAWING, STARTING) or replica.intent.get("step") == FREEZE
 
 
+def set_may_be_away(record: Record) -> bool:
+    """Whether the StatefulSet may be frozen or absent at this moment, by our doing."""
+    current = record.current_replica
+    return current is not None and record.replica(current).step in (SWAPPING, THAWING) and _freezing(record, current)
+
+
 def past_return(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[VolumeView, ...]) -> bool:
     """Whether going back would be more dangerous than going on: something that the application stands on was taken away already."""
     statefulset = cluster.statefulset

@@ -22,13 +22,13 @@ LIMITS: dict[str, Limit] = {
     "retention": Limit(120),            # claims lose the owner references of the old retention policy
     "provisioning": Limit(600),         # claim and mover Pending
     "copying": FOREVER,                 # progress is shown
-    "others": FOREVER,                  # another replica is not Ready: nothing is held meanwhile
+    "others": FOREVER,                  # another replica is not Ready, a pod or a finalizer of others is in the way: nothing is held
     "rollout": FOREVER,                 # the set's revision moves: nothing is held meanwhile
     "pod": FOREVER,                     # the replica's pod is away without our doing: its controller brings it back
     "eviction": Limit(1800),            # a PodDisruptionBudget says no: the hold is off meanwhile
     "shut-down": Limit(600, HUMAN),     # beyond the pod's grace period; never forced
     "final": FOREVER,                   # the final pass; the mover ends by itself
-    "swap-others": Limit(300),          # before the freeze another replica stopped being Ready
+    "swap-others": Limit(300),          # the same, before the freeze
     "pods-gone": Limit(300, HUMAN),
     "claims-gone": Limit(300, HUMAN),
     "orphaning": Limit(30, STRIP),

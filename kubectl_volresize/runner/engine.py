@@ -14,7 +14,7 @@ from ..model import labels
 from ..model.cluster import Cluster, Object
 from ..model.record import Record, from_status
 from ..model.request import Request, from_spec
-from ..plan import invariants, waits
+from ..plan import invariants, swap, waits
 from ..plan.planner import next_step
 from ..plan.preflight import Finding
 from ..plan.steps import AskHuman, Done, Refuse, Step, Stop, TakeUp, Wait
@@ -49,16 +49,12 @@ class Engine:
     def __init__(self, store: Store, tools: Tools, events: Events, monotonic: Callable[[], float] = time.monotonic,
                  leaving: Callable[[], bool] = lambda: False) -> None:
         self._store, self._tools, self._events, self._monotonic, self._leaving = store, tools, events, monotonic, leaving
-        self._exchanging = False
         self._patience = _Patience()
         self._failures = 0
 
     def run(self) -> int:
         """Until nothing is left to do; returns the Job container's exit code. Raises Fenced when another runner took over."""
         while True:
-            # An exchange takes about a second: ended first, or the set would stay frozen or absent until the next pod has started.
-            if self._leaving() and not self._exchanging:
-                return JOB_TERMINATED
             try:
                 code = self.step()
             except Conflict as error:
@@ -82,12 +78,14 @@ class Engine:
             self._tools.log.info("Done", "the VolumeResize is gone, and everything of ours with it")
             self._tools.lease.remove()
             return JOB_DONE
+        record = from_status(migration.get("status") or {})
+        # An exchange takes about a second: it is ended first, or the set would stay frozen or absent until the next pod has started.
+        if self._leaving() and not swap.set_may_be_away(record):
+            return JOB_TERMINATED
         if other := self._tools.lease.acquire():
             self._wait(migration, from_status({}), Wait("lease", f"lease {self._tools.lease.name} is held by {other}", poll=2.0))
             return None
-        record = from_status(migration.get("status") or {})
         self._tools.log.phase = record.phase
-        self._exchanging = record.phase == labels.REPLACING
         try:
             request = from_spec(migration["spec"])
         except UsageError as error:

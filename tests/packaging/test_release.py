@@ -1,4 +1,4 @@
-"""hack/generate-release.sh: that what it writes is a release. It fetches the dependencies once, as hack/venv.sh does; the second time it needs no network."""
+"""hack/generate-release.sh: what it writes is a release. It fetches the dependencies once, as hack/venv.sh does; afterwards it needs no network."""
 from __future__ import annotations
 
 import hashlib
@@ -72,8 +72,8 @@ def test_the_program_says_the_version_of_the_checkout(program: Path) -> None:
 
 def test_the_program_brings_all_that_it_needs_to_speak_with_a_cluster(program: Path, tmp_path: Path) -> None:
     # Refused by a port that nobody listens on: kubeconfig, client and its dependencies were all imported by then.
-    config = {"apiVersion": "v1", "kind": "Config", "current-context": "c", "users": [{"name": "u", "user": {"token": "t"}}],
-              "clusters": [{"name": "k", "cluster": {"server": "https://127.0.0.1:1"}}], "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}]}
+    config = {"apiVersion": "v1", "kind": "Config", "current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+              "clusters": [{"name": "k", "cluster": {"server": "https://127.0.0.1:1"}}], "users": [{"name": "u", "user": {"token": "t"}}]}
     (tmp_path / "config").write_text(yaml.safe_dump(config))
     asked = _run(program, "status", "--kubeconfig", str(tmp_path / "config"))
     assert asked.returncode == 1

@@ -126,6 +126,11 @@ class Record:
         return self.phase in labels.TERMINAL
 
     @property
+    def reason(self) -> str:
+        """Reason of the condition Ready: how it ended, in one word; "" before the first condition."""
+        return next((str(condition["reason"]) for condition in self.conditions if condition["type"] == labels.READY), "")
+
+    @property
     def saved(self) -> Object:
         """The saved StatefulSet. Raises ValueError when nothing was saved."""
         manifest: Object = json.loads(self.saved_set)

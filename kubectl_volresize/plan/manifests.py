@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 
 from ..model import labels, names
 from ..model.cluster import Claim, Object, Pod, StatefulSet, View, Volume
@@ -166,6 +167,11 @@ def cleaned_for_record(statefulset: StatefulSet) -> Object:
     saved = copy.deepcopy(statefulset.raw)
     saved.pop("status", None)
     return saved
+
+
+def saved_set(statefulset: StatefulSet) -> str:
+    """The same as the JSON string that the record holds."""
+    return json.dumps(cleaned_for_record(statefulset), separators=(",", ":"))
 
 
 def original_policy(volume: Volume) -> str:

@@ -10,6 +10,7 @@ from . import finish, manifests, swap, undo
 from .preflight import done, pending_ordinals, template_done
 from .replica import next_for_replica
 from .steps import Begin, Decision, Done, KeepVolume, LetGo, Stop, SuspendRetention, TakeUp, Wait
+from .undo_steps import UNDONE
 from .validate import next_to_validate
 
 _RETAIN = {"whenDeleted": "Retain", "whenScaled": "Retain"}
@@ -35,9 +36,8 @@ def next_step(cluster: Cluster, record: Record, request: Request) -> Decision:
 
 
 def _after_the_end(cluster: Cluster, record: Record) -> Decision:
-    reason = next((condition["reason"] for condition in record.conditions if condition["type"] == labels.READY), "")
     ours = labels.FINALIZER in cluster.migration.finalizers
-    if ours and not (record.phase == labels.FAILED and reason == _KEEPS_FINALIZER):
+    if ours and not (record.phase == labels.FAILED and record.reason == _KEEPS_FINALIZER):
         remaining = tuple(finalizer for finalizer in cluster.migration.finalizers if finalizer != labels.FINALIZER)
         return LetGo(remaining, cluster.migration.resource_version)
     return Done(record.message)
@@ -45,7 +45,7 @@ def _after_the_end(cluster: Cluster, record: Record) -> Decision:
 
 def _migrate(cluster: Cluster, record: Record, request: Request) -> Decision:
     current = record.current_replica
-    if current is not None and record.replica(current).step not in ("", swap.DONE, "undone"):
+    if current is not None and record.replica(current).step not in ("", swap.DONE, UNDONE):
         return next_for_replica(cluster, record, request, current)
     statefulset = cluster.statefulset
     if statefulset is None or statefulset.terminating:

@@ -15,12 +15,20 @@ from ..model.record import Record
 from .preflight import Finding
 
 NORMAL, WARNING = "Normal", "Warning"
+_KINDS = {"pod": "pod", "claim": "persistentvolumeclaim", "pv": "persistentvolume"}
 
 
 class Step:
     """Something to do. `event` = (type, reason) when users should see it on the VolumeResize; `purpose` is the class's word in logs."""
 
     event: ClassVar[tuple[str, str] | None] = None
+
+    @property
+    def about(self) -> Object:
+        """What a log line says of the step beside its sentence: object ("pod/x"), replica, volume; "" or None where it is about none."""
+        named = [f"{kind}/{getattr(self, field)}" for field, kind in _KINDS.items() if isinstance(getattr(self, field, None), str)]
+        volume = getattr(self, "volume", None)
+        return {"object": named[0] if named else "", "replica": getattr(self, "replica", None), "volume": volume if isinstance(volume, str) else ""}
 
     def recorded(self, record: Record, now: str) -> Record:
         """The record as it must stand before this step is carried out; `now` in RFC 3339."""

@@ -166,7 +166,7 @@ def _freeze(cluster: Cluster, statefulset: StatefulSet, request: Request, ordina
     if obstacle := _obstacle(cluster, statefulset, ordinal, volumes):
         return obstacle
     successor = manifests.successor_set(statefulset.raw, request, cluster.migration.uid, ordinal)
-    return Freeze(ordinal, _as_saved(statefulset), statefulset.uid, statefulset.resource_version, successor)
+    return Freeze(ordinal, manifests.saved_set(statefulset), statefulset.uid, statefulset.resource_version, successor)
 
 
 def _orphaning(statefulset: StatefulSet, ordinal: int) -> Decision:
@@ -234,11 +234,7 @@ def _claims_gone(ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | No
 
 def _thaw(statefulset: StatefulSet, request: Request, migration_uid: str, ordinal: int) -> Decision:
     successor = manifests.successor_set(statefulset.raw, request, migration_uid, ordinal)
-    return Thaw(ordinal, _as_saved(statefulset), statefulset.uid, statefulset.resource_version, successor)
-
-
-def _as_saved(statefulset: StatefulSet) -> str:
-    return json.dumps(manifests.cleaned_for_record(statefulset), separators=(",", ":"))
+    return Thaw(ordinal, manifests.saved_set(statefulset), statefulset.uid, statefulset.resource_version, successor)
 
 
 def _start(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision:

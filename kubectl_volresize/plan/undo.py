@@ -9,7 +9,7 @@ from ..model.request import Request
 from . import finish, manifests, replica, swap
 from .steps import AskHuman, Decision, RemovePod, Stop, Wait
 from .swap_steps import DeleteTemporaryClaim, Release
-from .undo_steps import EndStopped, ForgetReplica, GiveUpVolume, Unfreeze, phase_of
+from .undo_steps import UNDONE, EndStopped, ForgetReplica, GiveUpVolume, Unfreeze, phase_of
 from .views import VolumeView, views
 
 
@@ -42,7 +42,7 @@ def _put_back(cluster: Cluster, record: Record, request: Request, ordinal: int, 
     for view in begun:
         if decision := _give_up(cluster, request, ordinal, view):
             return decision
-    if record.replica(ordinal).step == "undone" or not begun:
+    if record.replica(ordinal).step == UNDONE or not begun:
         return None
     return ForgetReplica(ordinal, tuple(view.target.name for view in begun))
 

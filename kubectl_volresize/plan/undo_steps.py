@@ -7,6 +7,8 @@ from ..model import labels
 from ..model.record import Record, VolumeRecord
 from .steps import NORMAL, WARNING, Step, ended
 
+UNDONE = "undone"  # ReplicaRecord.step of a replica that stands where it stood
+
 
 @dataclass(frozen=True)
 class Unfreeze(Step):
@@ -53,7 +55,7 @@ class ForgetReplica(Step):
                                 old_size=old.old_size, measured=old.measured, bytes=old.bytes, files=old.files)
             others = tuple(entry for entry in record.volumes if (entry.replica, entry.volume) != (self.replica, name))
             record = replace(record, volumes=tuple(sorted((*others, kept), key=lambda one: (-one.replica, one.volume))))
-        record = record.with_replica(self.replica, step="undone", intent={}, pod_uid="", held_at="")
+        record = record.with_replica(self.replica, step=UNDONE, intent={}, pod_uid="", held_at="")
         return replace(record, current_replica=None, current_volume="")
 
     def __str__(self) -> str:

@@ -1,8 +1,6 @@
 """The Validating phase: the same findings as in the plugin, then the data is measured beside the running application. Nothing is changed here."""
 from __future__ import annotations
 
-import json
-
 from ..model.cluster import Cluster, Mover
 from ..model.record import Record
 from ..model.request import Request, Target
@@ -27,8 +25,7 @@ def next_to_validate(cluster: Cluster, record: Record, request: Request) -> Deci
     if too_large := refusals(fit_findings(request, measured)):
         return Refuse(too_large)
     assert cluster.statefulset is not None
-    saved = json.dumps(manifests.cleaned_for_record(cluster.statefulset), separators=(",", ":"))
-    return Accept(len(pending_ordinals(cluster, request)), saved)
+    return Accept(len(pending_ordinals(cluster, request)), manifests.saved_set(cluster.statefulset))
 
 
 def _to_measure(cluster: Cluster, request: Request) -> tuple[tuple[int, Target], ...]:

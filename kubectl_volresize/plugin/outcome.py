@@ -13,9 +13,7 @@ _BY_REASON: dict[str, type[VolresizeError]] = {"Refused": Refused, "Resumable": 
 
 def reason(record: Record) -> str:
     """Why it failed: Refused, Resumable or NeedsHuman; empty when it did not."""
-    if record.phase != labels.FAILED:
-        return ""
-    return next((str(condition["reason"]) for condition in record.conditions if condition["type"] == labels.READY), "")
+    return record.reason if record.phase == labels.FAILED else ""
 
 
 def outcome(place: Place, migration: Object) -> Outcome | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from ..errors import (JOB_DONE, JOB_NEEDS_HUMAN, JOB_REFUSED, JOB_TERMINATED, ApiError, Conflict, InvariantBroken, NotFound, Refused, Unreachable,
                       UsageError)
@@ -123,7 +122,7 @@ class Engine:
             migration = self._store.write(migration, after)
             self._tools.log.phase = after.phase
         if not self._failures:
-            self._tools.log.info(type(step).__name__, str(step), **_about(step))
+            self._tools.log.info(type(step).__name__, str(step), **step.about)
         try:
             execute(self._tools, step)
         except (ApiError, Refused, Postponed, Unreachable) as error:
@@ -200,18 +199,9 @@ class Engine:
     # -- the end
 
     def _end(self, record: Record) -> int:
-        reason = next((str(condition["reason"]) for condition in record.conditions if condition["type"] == labels.READY), "")
         self._tools.log.info("Done", f"finished: {record.phase}")
-        if record.phase == labels.FAILED and reason == "NeedsHuman":
+        if record.phase == labels.FAILED and record.reason == "NeedsHuman":
             self._tools.lease.give_up()
             return JOB_NEEDS_HUMAN
         self._tools.lease.remove()
         return JOB_REFUSED if record.phase == labels.FAILED else JOB_DONE
-
-
-def _about(step: Any) -> dict[str, Any]:
-    """What a log line says of the step beside its sentence."""
-    kinds = {"pod": "pod", "claim": "persistentvolumeclaim", "pv": "persistentvolume"}
-    found = [f"{kind}/{getattr(step, field)}" for field, kind in kinds.items() if isinstance(getattr(step, field, None), str)]
-    volume = getattr(step, "volume", None)
-    return {"object": found[0] if found else "", "replica": getattr(step, "replica", None), "volume": volume if isinstance(volume, str) else ""}

@@ -46,15 +46,16 @@ def get(*arguments: str) -> Any:
 
 
 def processes() -> set[int]:
-    """Everything that runs in the cluster's cgroups."""
+    """Everything that runs in the cluster's cgroups. What was killed and waits to be reaped by PID 1, which may take 2 s (measured), runs no more."""
     found = set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 groups = (entry / "cgroup").read_text()
+                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            if f"/{MARK}/" in groups or groups.endswith(f"/{MARK}\n"):
+            if state != "Z" and (f"/{MARK}/" in groups or groups.endswith(f"/{MARK}\n")):
                 found.add(int(entry.name))
     return found
 

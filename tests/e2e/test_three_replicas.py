@@ -34,7 +34,7 @@ def migrated(namespace: Namespace) -> Migrated:
     application.start()
     sums = {name: application.fill(ordinal, "data", 8) for ordinal, name in enumerate(PODS)}
     nodes = nodes_of(application)
-    # The mover carries over what it read of files that nobody touched for a while before (--settle, 10 s); a quick migration of fresh ones reads twice.
+    # The mover carries over what it read of files that nobody touched for a while before (--settle, 10 s); fresh ones it reads again.
     time.sleep(_AT_REST)
     with History(namespace, "pods") as history:
         namespace.submit("app", "--volume", "data=32Mi")

@@ -21,7 +21,8 @@ start_apiserver() {
     --requestheader-client-ca-file "$keys/ca.crt" --requestheader-allowed-names front-proxy-client --requestheader-username-headers X-Remote-User \
     --requestheader-group-headers X-Remote-Group --requestheader-extra-headers-prefix X-Remote-Extra- \
     --service-account-issuer https://kubernetes.default.svc.cluster.local \
-    --service-account-key-file "$keys/service-accounts.pub" --service-account-signing-key-file "$keys/service-accounts.key"
+    --service-account-key-file "$keys/service-accounts.pub" --service-account-signing-key-file "$keys/service-accounts.key" \
+    --audit-policy-file "$HERE/audit-policy.yaml" --audit-log-path "$CLUSTER_DIR/logs/audit.log" --audit-log-maxsize 100 --audit-log-maxbackup 1
 }
 
 start_controllers() {

@@ -17,7 +17,7 @@ _LOG_SILENCE = 10.0  # seconds without a byte; the API server waits for a kubele
 def observe(client: Client, migration: Object) -> Cluster:
     """All that the runner's decisions look at. Raises Forbidden when a right is missing, ApiError, Unreachable."""
     return _observe(client, migration, volumes=_volumes, classes=lambda: client.list(paths.storage_classes()),
-                    nodes=lambda: client.list(paths.nodes()), unreadable=[])
+                    nodes=lambda: client.list(paths.nodes()), place=lambda name: client.find(paths.namespaces(name)), unreadable=[])
 
 
 def observe_permitted(client: Client, migration: Object) -> Cluster:
@@ -39,10 +39,10 @@ def observe_permitted(client: Client, migration: Object) -> Cluster:
             return {}
 
     return _observe(client, migration, volumes=volumes, classes=lambda: or_nothing("storageclasses", paths.storage_classes()),
-                    nodes=lambda: or_nothing("nodes", paths.nodes()), unreadable=unreadable)
+                    nodes=lambda: or_nothing("nodes", paths.nodes()), place=lambda name: None, unreadable=unreadable)
 
 
-def _observe(client: Client, migration: Object, *, volumes: Any, classes: Any, nodes: Any, unreadable: list[str]) -> Cluster:
+def _observe(client: Client, migration: Object, *, volumes: Any, classes: Any, nodes: Any, place: Any, unreadable: list[str]) -> Cluster:
     namespace, own_name = migration["metadata"]["namespace"], migration["metadata"]["name"]
     set_name = migration["spec"]["statefulSetName"]
     found = client.find(paths.statefulsets(namespace, set_name))
@@ -54,6 +54,7 @@ def _observe(client: Client, migration: Object, *, volumes: Any, classes: Any, n
     wanted = recorded | {claim.volume_name for claim in ours.values() if claim.volume_name}
     movers, measurers = _copiers(client, namespace, own_name, pods)
     replicas = _replicas(pods, set_name, migration)
+    its_namespace = place(namespace)
     return Cluster(
         namespace=namespace, migration=View(migration), statefulset=StatefulSet(found) if found else None,
         pods=replicas, claims=claims, volumes=volumes(client, wanted), movers=movers, measurers=measurers,
@@ -63,7 +64,7 @@ def _observe(client: Client, migration: Object, *, volumes: Any, classes: Any, n
         classes={raw["metadata"]["name"]: raw for raw in classes()},
         others=tuple(View(raw) for raw in client.list(paths.migrations(namespace)) if raw["metadata"]["name"] != own_name),
         guests=_guests(pods, {pod.uid for pod in replicas.values()} | {copier.pod.uid for copier in (*movers.values(), *measurers.values())}),
-        unreadable=tuple(unreadable))
+        namespace_going=bool(its_namespace and its_namespace["metadata"].get("deletionTimestamp")), unreadable=tuple(unreadable))
 
 
 def _concerns(claim: Claim, set_name: str, migration: Object) -> bool:

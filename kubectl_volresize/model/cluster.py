@@ -124,6 +124,13 @@ class Pod(View):
                    for status in self._container_statuses for state in (status.get("state") or {},))
 
     @property
+    def never_started(self) -> bool:
+        """No container of it has ever run, so that it has written nothing."""
+        return self.phase in ("Pending", "Failed") and all(
+            "waiting" in (status.get("state") or {}) and not status.get("containerID") and not status.get("lastState")
+            for status in self._container_statuses)
+
+    @property
     def exit_code(self) -> int | None:
         """Exit code of the only container of a mover or measurer; None while it runs or when nobody knows."""
         for status in self.status.get("containerStatuses") or []:
@@ -162,6 +169,9 @@ class Pod(View):
         Grace period 0 alone is also what a force delete or podGC leaves while the process lives on, hence every container status and the node, whose
         kubelet alone knows (measured: `delete --force` left a container running for 30 s; podgc/gc_controller.go with the out-of-service taint).
         """
+        if not self.node:
+            # No node, no process; and none will be given to a pod that is being deleted (pkg/registry/core/pod/storage, assignPod).
+            return self.terminating
         over = self.phase in ("Failed", "Succeeded") and bool(self.meta.get("deletionGracePeriodSeconds", 1) == 0)
         return self.terminating and over and self.containers_terminated and node_ready
 
@@ -357,14 +367,14 @@ class Cluster:
     classes: dict[str, Object] = field(default_factory=dict)
     others: tuple[View, ...] = ()
     guests: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    namespace_going: bool = False
     unreadable: tuple[str, ...] = ()
 
     def volume_of(self, claim: Claim | None) -> Volume | None:
         return self.volumes.get(claim.volume_name) if claim is not None else None
 
     def shut_down(self, pod: Pod) -> bool:
-        # An application pod that never got a node has no process anywhere.
-        return pod.shut_down(node_ready=not pod.node or pod.node in self.ready_nodes)
+        return pod.shut_down(node_ready=pod.node in self.ready_nodes)
 
     def claim_of(self, volume: str, statefulset: str, ordinal: int) -> Claim | None:
         return self.claims.get(names.claim(volume, statefulset, ordinal))

@@ -19,6 +19,7 @@ MANAGER = "kubectl-volresize"
 # markers on what we POST: an object of unknown UID is ours only with these
 MIGRATION_UID = f"{GROUP}/migration-uid"
 REPLICA_MARK = f"{GROUP}/replica"
+ADOPTED = f"{GROUP}/adopted"      # on the recreated StatefulSet: its fields belong to their managers again
 FULL_NAME = f"{GROUP}/full-name"
 
 # state kept on other people's objects

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from . import labels
 
 Object = dict[str, Any]
+ACCEPTED, FINISHED, DECLINED, FAILED = "accepted", "done", "refused", "failed"  # last_request["outcome"]
 _T = TypeVar("_T")
 
 
@@ -30,7 +31,11 @@ def _from_json(kind: type[_T], raw: Object) -> _T:
 
 @dataclass(frozen=True)
 class VolumeRecord:
-    """One volume of one replica. `passes` are the mover's figures: [{pass, kind, read_bytes, written_bytes, seconds}]; sizes are quantities."""
+    """One volume of one replica. `passes` are the mover's figures: [{pass, kind, read_bytes, written_bytes, seconds}]; sizes are quantities.
+
+    `verified_at` RFC 3339: the old volume holds the data of this moment. `forward`: on the way back, where old and new have changed places, the entry
+    as it was, as JSON. `cleaned`: the volume that was kept is gone, by the user's wish.
+    """
 
     volume: str = _as("volumeName", "")
     replica: int = _as("replica", -1)
@@ -48,6 +53,9 @@ class VolumeRecord:
     saved_claim: str = _as("savedClaim", "")
     final: str = _as("final", "")
     verified: str = _as("verified", "")
+    verified_at: str = _as("verifiedAt", "")
+    forward: str = _as("forward", "")
+    cleaned: bool | None = _as("cleaned", None)
     measured: Object = _as("measured", {})
     passes: list[Object] | None = _as("passes", None)
     bytes: int | None = _as("bytes", None)
@@ -58,20 +66,25 @@ class VolumeRecord:
 
 @dataclass(frozen=True)
 class ReplicaRecord:
-    """One replica. `intent` = {step, uids, at}: what the runner was about to do; `held_at` RFC 3339, when its stop began."""
+    """One replica. `intent` = {step, uids, at}: what the runner was about to do; `held_at` and `thawed_at` RFC 3339, when its stop began and when its
+    StatefulSet was created again; `fresh_pod`: UID of the first pod on the exchanged claims, "-" when nobody can say which that was."""
 
     ordinal: int = _as("ordinal", -1)
     pod_uid: str = _as("podUID", "")
     step: str = _as("step", "")
     intent: Object = _as("intent", {})
     held_at: str = _as("heldAt", "")
+    thawed_at: str = _as("thawedAt", "")
+    fresh_pod: str = _as("freshPod", "")
     not_ready_seconds: int | None = _as("notReadySeconds", None)
 
 
 @dataclass(frozen=True)
 class Record:
     """The whole status. `saved_set`: the StatefulSet's manifest as a JSON string, exactly as read before it was deleted; `set_uid`: the set that we
-    know; `stopping` = {reason, message}: undo the current replica and end with this; `runner`: the runner's pod that wrote last."""
+    know; `stopping` = {reason, message, now}: undo the current replica and end with this; `rollback` = {replicas, discard, phase}: these ordinals go
+    back to their old volumes, and if others stay the whole ends in that phase again; `templates`: what volumeClaimTemplates asked for at first,
+    {name: {size, storageClass}}; `last_request` = {id, verb, args, outcome, message}; `runner`: the runner's pod that wrote last."""
 
     phase: str = labels.PENDING
     conditions: tuple[Object, ...] = ()
@@ -87,6 +100,8 @@ class Record:
     set_uid: str = ""
     retention: Object = field(default_factory=dict)
     stopping: Object = field(default_factory=dict)
+    rollback: Object = field(default_factory=dict)
+    templates: Object = field(default_factory=dict)
     last_request: Object = field(default_factory=dict)
     runner: str = ""
 
@@ -126,6 +141,11 @@ class Record:
         return self.phase in labels.TERMINAL
 
     @property
+    def open_request(self) -> Object:
+        """The request that was accepted and is still being carried out; {} when none is."""
+        return self.last_request if self.last_request.get("outcome") == ACCEPTED else {}
+
+    @property
     def reason(self) -> str:
         """Reason of the condition Ready: how it ended, in one word; "" before the first condition."""
         return next((str(condition["reason"]) for condition in self.conditions if condition["type"] == labels.READY), "")
@@ -143,12 +163,22 @@ class Record:
                  "volumeStatuses": [_to_json(entry) for entry in self.volumes], "currentVolume": self.current_volume, "message": self.message[:2000],
                  "startTime": self.start_time, "completionTime": self.completion_time,
                  "savedStatefulSet": self.saved_set, "statefulSetUID": self.set_uid,
-                 "originalRetentionPolicy": self.retention, "stopping": self.stopping, "lastRequest": self.last_request,
+                 "originalRetentionPolicy": self.retention, "stopping": self.stopping,
+                 "rollback": self.rollback, "originalTemplates": self.templates, "lastRequest": self.last_request,
                  "runner": self.runner}
         status.update({key: value for key, value in plain.items() if value})
         if self.current_replica is not None:
             status["currentReplica"] = self.current_replica
         return status
+
+
+def volume_to_json(entry: VolumeRecord) -> Object:
+    """As it stands in status.volumeStatuses."""
+    return _to_json(entry)
+
+
+def volume_from_json(raw: Object) -> VolumeRecord:
+    return _from_json(VolumeRecord, raw)
 
 
 def from_status(status: Object) -> Record:
@@ -161,5 +191,5 @@ def from_status(status: Object) -> Record:
         progress=status.get("progress", ""),
         start_time=status.get("startTime", ""), completion_time=status.get("completionTime", ""), saved_set=status.get("savedStatefulSet", ""),
         set_uid=status.get("statefulSetUID", ""), retention=status.get("originalRetentionPolicy") or {}, stopping=status.get("stopping") or {},
-        last_request=status.get("lastRequest") or {},
+        rollback=status.get("rollback") or {}, templates=status.get("originalTemplates") or {}, last_request=status.get("lastRequest") or {},
         runner=status.get("runner", ""))

@@ -26,7 +26,8 @@ class Target:
 
 @dataclass(frozen=True)
 class Request:
-    """spec of a VolumeResize. head_room in percent of what the data needs; `mover` and `copy` as in the CRD."""
+    """spec of a VolumeResize. head_room in percent of what the data needs; `mover` and `copy` as in the CRD; `templates`: what volumeClaimTemplates
+    shall ask for, None for the same as the targets."""
 
     statefulset: str
     targets: tuple[Target, ...]
@@ -34,6 +35,11 @@ class Request:
     mover: Object = field(default_factory=dict)
     copy: Object = field(default_factory=dict)
     acknowledged: tuple[str, ...] = ()
+    templates: tuple[Target, ...] | None = None
+
+    @property
+    def template_targets(self) -> tuple[Target, ...]:
+        return self.targets if self.templates is None else self.templates
 
     @property
     def image(self) -> str:
@@ -71,7 +77,7 @@ def from_spec(spec: Object) -> Request:
     wrong += [f"spec.volumes names {name!r} twice" for name in sorted({name for name in seen if seen.count(name) > 1})]
     if wrong:
         raise UsageError("; ".join(wrong))
-    targets = tuple(Target(volume["name"], str(volume["newSize"]), volume.get("storageClass")) for volume in volumes)
+    targets = tuple(Target(volume["name"], str(volume["newSize"]), volume.get("storageClass") or None) for volume in volumes)
     return Request(statefulset=spec["statefulSetName"], targets=targets, head_room=int(spec.get("headRoomPercent", DEFAULT_HEAD_ROOM)),
                    mover=spec.get("mover") or {}, copy=spec.get("copy") or {}, acknowledged=tuple(spec.get("acknowledge") or ()))
 

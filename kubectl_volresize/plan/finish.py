@@ -5,6 +5,7 @@ from ..model import labels
 from ..model.cluster import Cluster
 from ..model.record import Record
 from . import manifests
+from .swap_steps import Release
 from .steps import Complete, Decision, RemovePod, RestorePolicy, RestoreRetention, Unmark, Wait
 
 
@@ -15,9 +16,18 @@ def next_to_finish(cluster: Cluster, record: Record, message: str) -> Decision:
 
 def given_back(cluster: Cluster, record: Record) -> Decision | None:
     """What is still to be given back on either way; None when that is all."""
-    for decision in (copiers_gone(cluster), _retention(cluster, record), _policies(cluster), _mark(cluster)):
+    for decision in (_holds_off(cluster), copiers_gone(cluster), _retention(cluster, record), _policies(cluster), _mark(cluster)):
         if decision is not None:
             return decision
+    return None
+
+
+def _holds_off(cluster: Cluster) -> Release | None:
+    """A hold on a pod that runs: of a runner that fell asleep between hold and eviction, and was followed. Its deletion would wait for ever."""
+    for ordinal, pod in sorted(cluster.pods.items()):
+        if pod.held and not pod.terminating:
+            remaining = tuple(finalizer for finalizer in pod.finalizers if finalizer != labels.HOLD_FINALIZER)
+            return Release(ordinal, pod.name, pod.uid, remaining, pod.resource_version)
     return None
 
 

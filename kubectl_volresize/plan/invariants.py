@@ -9,7 +9,7 @@ from ..errors import InvariantBroken
 from ..model.cluster import Cluster, StatefulSet
 from ..model.record import Record, VolumeRecord
 from ..model.request import Request
-from . import manifests, replica_steps, steps, swap_steps, undo_steps
+from . import cleanup, manifests, replica_steps, steps, swap_steps, undo_steps
 from .views import VolumeView, views, word_is_of
 
 
@@ -88,6 +88,10 @@ def _freeze(step: swap_steps.Freeze, cluster: Cluster, record: Record, request: 
 
 
 def _release(step: swap_steps.Release, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
+    pod = cluster.pods.get(step.replica)
+    if pod is not None and not pod.terminating:
+        # It runs and goes on running: nothing is let go.
+        return
     seen = _replica_views(step, cluster, record, request)
     if not seen or not all(view.on_original_claim for view in seen):
         yield from _set_is_inert(cluster)
@@ -145,7 +149,7 @@ def _set_returns(step: swap_steps.Thaw | swap_steps.Recreate, cluster: Cluster, 
 
 def _give_up(step: undo_steps.GiveUpVolume, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
     using = [claim.name for claim in cluster.claims.values() if claim.volume_name == step.pv]
-    olds = {entry.old_pv_uid for entry in record.volumes}
+    olds = {entry.old_pv_uid for entry in record.volumes} | {entry.new_pv_uid for entry in record.volumes if entry.forward}
     current = record.current_replica
     temporary = {entry.new_claim for entry in record.of_replica(current)} if current is not None else set()
     foreign = sorted(set(using) - temporary)
@@ -153,9 +157,16 @@ def _give_up(step: undo_steps.GiveUpVolume, cluster: Cluster, record: Record, re
         yield f"volume {step.pv} is in use by {', '.join(foreign) or 'the application'}"
 
 
+def _discard(step: cleanup.DiscardVolume, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
+    asked = record.open_request.get("args", {}).get("volumes") or {}
+    if asked.get(step.pv) != step.uid:
+        yield f"the user did not give up volume {step.pv}"
+    yield from cleanup.against_discarding(cluster, record, request, step.pv, step.uid)
+
+
 _RULES: dict[type[steps.Step], Callable[[Any, Cluster, Record, Request], Iterator[str]]] = {
     replica_steps.Hold: _hold,
     swap_steps.BeginSwap: _begin_swap, swap_steps.DeleteTemporaryClaim: _delete_temporary, swap_steps.Freeze: _freeze, swap_steps.Release: _release,
     swap_steps.DeleteClaim: _delete_claim, swap_steps.CreateClaim: _create_claim, swap_steps.Thaw: _set_returns, swap_steps.Recreate: _set_returns,
-    undo_steps.GiveUpVolume: _give_up,
+    undo_steps.GiveUpVolume: _give_up, cleanup.DiscardVolume: _discard,
 }

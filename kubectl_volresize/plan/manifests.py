@@ -19,7 +19,7 @@ _SELECTED_NODE = "volume.kubernetes.io/selected-node"
 # (pkg/controller/volume/persistentvolume/pv_controller.go).
 _BIND_ANNOTATIONS = ("pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller", _SELECTED_NODE,
                      "volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner", labels.NUDGE)
-_PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
+PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 _UNSCHEDULABLE = {"key": "node.kubernetes.io/unschedulable", "operator": "Exists", "effect": "NoSchedule"}
 
 
@@ -40,14 +40,14 @@ def without_server_fields(obj: Object) -> Object:
 def successor_set(saved: Object, request: Request, migration_uid: str, ordinal: int) -> Object:
     """The set to POST: as saved, with the new size and class in volumeClaimTemplates and our mark, which names the replica being swapped."""
     manifest = without_server_fields(saved)
-    annotations = manifest["metadata"].get("annotations") or {}
+    annotations = {key: value for key, value in (manifest["metadata"].get("annotations") or {}).items() if key != labels.ADOPTED}
     manifest["metadata"]["annotations"] = {**annotations, **_marks(migration_uid, ordinal)}
     for template in manifest["spec"]["volumeClaimTemplates"]:
         template.pop("status", None)
-        for target in request.targets:
+        for target in request.template_targets:
             if template["metadata"]["name"] == target.name:
                 template["spec"].setdefault("resources", {}).setdefault("requests", {})["storage"] = target.size
-                if target.storage_class:
+                if target.storage_class is not None:
                     template["spec"]["storageClassName"] = target.storage_class
     return manifest
 
@@ -96,7 +96,7 @@ def successor_claim(saved: Object, target: Target, volume: str, migration_name: 
         spec.pop(key, None)
     spec["volumeName"] = volume
     spec["resources"] = {"requests": {"storage": target.size}}
-    if target.storage_class:
+    if target.storage_class is not None:
         spec["storageClassName"] = target.storage_class
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **claim}
 
@@ -181,7 +181,7 @@ def original_policy(volume: Volume) -> str:
 def policy_of_given_up(volume: Volume) -> str:
     """Delete for what was provisioned for our temporary claim, whatever its class says: nothing but half a copy is on it, and a disk that nobody
     knows of is paid for for ever. A volume that somebody made by hand keeps its policy."""
-    return "Delete" if _PROVISIONED_BY in volume.annotations else original_policy(volume)
+    return "Delete" if PROVISIONED_BY in volume.annotations else original_policy(volume)
 
 
 def job_values(request: Request, migration_name: str, namespace: str, attempt: int) -> Object:

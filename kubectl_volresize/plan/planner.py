@@ -3,15 +3,19 @@ again and gets the rest. What is decided about one replica stands in replica.py 
 from __future__ import annotations
 
 from ..model import labels
+from ..model.asked import CLEANUP, Asked, unanswered
 from ..model.cluster import Cluster, StatefulSet
-from ..model.record import Record
+from ..model.record import FAILED, Record
 from ..model.request import Request
-from . import finish, manifests, swap, undo
+from . import cleanup, finish, leave, manifests, rollback, swap, undo
 from .preflight import done, pending_ordinals, template_done
 from .replica import next_for_replica
-from .steps import Begin, Decision, Done, KeepVolume, LetGo, Stop, SuspendRetention, TakeUp, Wait
+from .request_steps import Answer
+from .requests import next_for_request
+from .steps import AskHuman, Begin, Decision, Done, KeepVolume, LetGo, Step, Stop, SuspendRetention, TakeUp, Wait
 from .undo_steps import UNDONE
 from .validate import next_to_validate
+from .waits import STOP, STRIP, Limit
 
 _RETAIN = {"whenDeleted": "Retain", "whenScaled": "Retain"}
 # Something may be half done then, and its record must not be deleted by accident. After every other end nothing of ours is left in the cluster.
@@ -20,14 +24,20 @@ _KEEPS_FINALIZER = "NeedsHuman"
 
 def next_step(cluster: Cluster, record: Record, request: Request) -> Decision:
     """The next step of the migration, a Wait with its reason, or Done."""
+    if cluster.namespace_going:
+        return leave.next_for_leaving(cluster)
     if record.terminal:
-        return _after_the_end(cluster, record)
+        return _after_the_end(cluster, record, request)
     if cluster.cancelled:
         return undo.next_for_undo(cluster, record, request, labels.CANCELLED, "the VolumeResize was deleted; what was not migrated yet is as it was")
     if labels.FINALIZER not in cluster.migration.finalizers:
         return TakeUp()
+    if (asked := unanswered(cluster.migration, record)) is not None:
+        return next_for_request(cluster, record, request, asked)
     if record.stopping:
         return undo.next_for_undo(cluster, record, request, str(record.stopping["reason"]), str(record.stopping["message"]))
+    if record.rollback:
+        return rollback.next_for_rollback(cluster, record, request)
     if not record.start_time:
         return Begin(cluster.statefulset.uid if cluster.statefulset else "")
     if record.phase == labels.VALIDATING:
@@ -35,7 +45,24 @@ def next_step(cluster: Cluster, record: Record, request: Request) -> Decision:
     return _migrate(cluster, record, request)
 
 
-def _after_the_end(cluster: Cluster, record: Record) -> Decision:
+def too_late(record: Record, wait: Wait, limit: Limit, cancelled: bool, message: str) -> Step:
+    """What is done when a wait has taken longer than it may."""
+    if limit.then == STRIP and wait.fallback is not None:
+        return wait.fallback
+    if record.terminal:
+        under_way = record.last_request
+        return Answer(Asked(under_way["id"], under_way["verb"], under_way.get("args") or {}), FAILED, message)
+    if limit.then == STOP and not record.stopping and not cancelled:
+        return Stop("Resumable", message)
+    return AskHuman(message)
+
+
+def _after_the_end(cluster: Cluster, record: Record, request: Request) -> Decision:
+    if not cluster.cancelled and (asked := unanswered(cluster.migration, record)) is not None:
+        return next_for_request(cluster, record, request, asked)
+    under_way = record.open_request
+    if under_way.get("verb") == CLEANUP:
+        return cleanup.next_for_cleanup(cluster, record, request, Asked(under_way["id"], CLEANUP, under_way.get("args") or {}))
     ours = labels.FINALIZER in cluster.migration.finalizers
     if ours and not (record.phase == labels.FAILED and record.reason == _KEEPS_FINALIZER):
         remaining = tuple(finalizer for finalizer in cluster.migration.finalizers if finalizer != labels.FINALIZER)

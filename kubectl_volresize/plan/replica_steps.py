@@ -117,7 +117,8 @@ class RememberVerified(Step):
     passes: tuple[Object, ...]
 
     def recorded(self, record: Record, now: str) -> Record:
-        return record.with_volume(self.replica, self.volume, phase="Verified", verified=self.word, passes=list(self.passes), progress="100%")
+        return record.with_volume(self.replica, self.volume, phase="Verified", verified=self.word, verified_at=now, passes=list(self.passes),
+                                  progress="100%")
 
     def __str__(self) -> str:
         return f"volume {self.volume}: the copy was verified equal after the stop"

@@ -11,7 +11,7 @@ from typing import ClassVar
 from ..model import labels
 from ..model.cluster import Object
 from ..model.quantity import human
-from ..model.record import Record
+from ..model.record import FAILED, FINISHED, Record
 from .preflight import Finding
 
 NORMAL, WARNING = "Normal", "Warning"
@@ -125,14 +125,17 @@ class RememberMeasured(Step):
 
 @dataclass(frozen=True)
 class Accept(Step):
-    """`manifest_json`: the StatefulSet as it is now, for a human who has to put things right."""
+    """`manifest_json`: the StatefulSet as it is now, for a human who has to put things right; `templates`: what its volumeClaimTemplates ask for,
+    {name: {size, storageClass}}."""
 
     replicas: int
     manifest_json: str
+    templates: Object
     event = (NORMAL, "ValidationPassed")
 
     def recorded(self, record: Record, now: str) -> Record:
-        accepted = replace(record, phase=labels.SYNCING, message=str(self), progress=f"0/{self.replicas}", saved_set=self.manifest_json)
+        accepted = replace(record, phase=labels.SYNCING, message=str(self), progress=f"0/{self.replicas}", saved_set=self.manifest_json,
+                           templates=record.templates or self.templates)
         accepted = accepted.with_condition(labels.VALIDATED, "True", "Passed", str(self), now, 0)
         return accepted.with_condition(labels.PROGRESSING, "True", "Syncing", str(self), now, 0)
 
@@ -259,7 +262,10 @@ class Stop(Step):
     event = (WARNING, "MigrationStopped")
 
     def recorded(self, record: Record, now: str) -> Record:
-        return record if record.stopping else replace(record, stopping={"reason": self.reason, "message": self.message}, message=self.message)
+        # "Refused" promises that nothing was touched.
+        touched = any(entry.phase in ("Swapped", "Done") for entry in record.volumes)
+        reason = "Resumable" if touched and self.reason == "Refused" else self.reason
+        return record if record.stopping else replace(record, stopping={"reason": reason, "message": self.message}, message=self.message)
 
     def __str__(self) -> str:
         return f"stop and put the current replica back: {self.message}"
@@ -282,6 +288,9 @@ class AskHuman(Step):
 def ended(record: Record, phase: str, reason: str, message: str, now: str) -> Record:
     """The record at a terminal phase; Ready is True exactly in Completed."""
     ready = "True" if phase == labels.COMPLETED else "False"
-    closed = replace(record, phase=phase, message=message, completion_time=now, current_replica=None, current_volume="")
+    asked = record.last_request
+    if record.open_request:
+        asked = {**asked, "outcome": FAILED if phase == labels.FAILED else FINISHED, "message": message[:1000]}
+    closed = replace(record, phase=phase, message=message, completion_time=now, current_replica=None, current_volume="", last_request=asked)
     closed = closed.with_condition(labels.READY, ready, reason, message, now, 0)
     return closed.with_condition(labels.PROGRESSING, "False", reason, message, now, 0)

@@ -3,7 +3,6 @@ order of the questions is the argument; each of them can be asked by a runner th
 from __future__ import annotations
 
 import json
-from datetime import datetime
 
 from ..model import labels
 from ..model.cluster import Cluster, Object, Pod, StatefulSet
@@ -11,8 +10,11 @@ from ..model.record import Record
 from ..model.request import Request
 from . import manifests
 from .steps import AskHuman, Decision, KeepVolume, RemovePod, Stop, Wait
+from .rollback_steps import ROLLED_BACK
 from .swap_steps import (FREEZE, AdoptSet, BeginSwap, CreateClaim, DeleteClaim, DeleteTemporaryClaim, Freeze, Nudge, Recreate, Release,
-                         RememberSwapped, ReplicaDone, Reserve, StripOrphanFinalizer, StripReference, Thaw)
+                         RememberFreshPod, RememberSet, RememberSwapped, ReplicaDone, Reserve, StripOrphanFinalizer, StripReference, Thaw,
+                         seconds_between)
+from .undo_steps import UNDONE
 from .views import VolumeView, guest, held_by_others, others_not_ready
 
 SWAPPING, THAWING, STARTING, DONE = "swapping", "thawing", "starting", "done"
@@ -22,6 +24,12 @@ _KINDS = {"pods": "Pod", "claims": "PersistentVolumeClaim", "revisions": "Contro
 def begun(record: Record, ordinal: int) -> bool:
     """From here on the record holds all UIDs that the exchange touches."""
     return record.replica(ordinal).step in (SWAPPING, THAWING, STARTING)
+
+
+def unfinished(record: Record) -> int | None:
+    """The replica that was being worked on when the migration ended: only one that needs a human leaves one behind."""
+    found = [entry.ordinal for entry in record.replicas if entry.step not in ("", DONE, UNDONE, ROLLED_BACK)]
+    return found[0] if found else None
 
 
 def _freezing(record: Record, ordinal: int) -> bool:
@@ -137,7 +145,10 @@ def _around_the_set(cluster: Cluster, record: Record, request: Request, ordinal:
         return _exchange(cluster, record, ordinal, volumes) or Recreate(ordinal, successor)
     if statefulset.uid != record.set_uid:
         if statefulset.marked_by(migration.uid, ordinal):
-            return AdoptSet(statefulset.uid, manifests.foreign_managed_fields(record.saved))
+            managers = manifests.foreign_managed_fields(record.saved)
+            if managers and labels.ADOPTED not in statefulset.annotations:
+                return AdoptSet(statefulset.uid, managers)
+            return RememberSet(statefulset.uid)
         return AskHuman(f"StatefulSet {statefulset.name} was created by somebody else while it was frozen; its claims: "
                         + ", ".join(f"{view.entry.old_claim} (new volume {view.entry.new_pv}, old volume {view.entry.old_pv})" for view in volumes))
     if not statefulset.terminating:
@@ -245,6 +256,8 @@ def _start(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[Volume
         return AskHuman(f"claim {strange[0].entry.old_claim} is not on its new volume {strange[0].entry.new_pv} any more")
     if ordinal not in statefulset.ordinals:
         return _replica_done(cluster, record, ordinal, volumes, 0)
+    if pod is not None and not record.replica(ordinal).fresh_pod:
+        return RememberFreshPod(ordinal, pod.uid if pod.never_started and not pod.terminating else "-")
     steady = float(statefulset.min_ready_seconds)
     if pod is None or not pod.ready:
         why = f" ({pod.why_not_running})" if pod is not None and pod.why_not_running else ""
@@ -253,18 +266,10 @@ def _start(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[Volume
     if statefulset.min_ready_seconds and int(status.get("availableReplicas") or 0) < int(status.get("replicas") or 0):
         return Wait("starting", f"replica {ordinal} is Ready, and must stay so for minReadySeconds", replica=ordinal, grace=steady)
     held_at = record.replica(ordinal).held_at
-    return _replica_done(cluster, record, ordinal, volumes, _seconds(held_at, pod.ready_since))
+    return _replica_done(cluster, record, ordinal, volumes, seconds_between(held_at, pod.ready_since))
 
 
 def _replica_done(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[VolumeView, ...], seconds: int) -> Decision:
     finished = 1 + sum(1 for entry in record.replicas if entry.step == DONE)
     total = record.progress.partition("/")[2] or "?"
     return ReplicaDone(ordinal, tuple(view.target.name for view in volumes), seconds, f"{finished}/{total}")
-
-
-def _seconds(start: str, end: str) -> int:
-    """Between two RFC 3339 times; 0 when one is missing. The kubelet's clock gives the end, ours the start: never below 0."""
-    if not start or not end:
-        return 0
-    begin_at, end_at = (datetime.fromisoformat(text.replace("Z", "+00:00")) for text in (start, end))
-    return max(0, round((end_at - begin_at).total_seconds()))

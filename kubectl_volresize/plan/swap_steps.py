@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from ..model import labels
 from ..model.cluster import Object
 from ..model.record import Record
 from .steps import NORMAL, Step
 
+_FRESH_FOR = 3  # seconds
 FREEZE = "freeze"  # ReplicaRecord.intent["step"] from the moment that the set may be gone by our doing
 
 
@@ -161,7 +163,7 @@ class Thaw(Step):
     event = (NORMAL, "StatefulSetRecreated")
 
     def recorded(self, record: Record, now: str) -> Record:
-        return replace(record.with_replica(self.replica, step="thawing"), saved_set=self.manifest_json)
+        return replace(record.with_replica(self.replica, step="thawing", thawed_at=now, fresh_pod=""), saved_set=self.manifest_json)
 
     def __str__(self) -> str:
         return "recreate the StatefulSet with the new sizes"
@@ -175,7 +177,7 @@ class Recreate(Step):
     successor: Object
 
     def recorded(self, record: Record, now: str) -> Record:
-        return record.with_replica(self.replica, step="thawing")
+        return record.with_replica(self.replica, step="thawing", thawed_at=now, fresh_pod="")
 
     def __str__(self) -> str:
         return "create the StatefulSet again"
@@ -183,16 +185,42 @@ class Recreate(Step):
 
 @dataclass(frozen=True)
 class AdoptSet(Step):
-    """The recreated set bears our mark: give its fields back to their managers and remember its UID."""
+    """The recreated set bears our mark: give its fields back to their managers, and mark it as given back."""
 
     uid: str
     managed_fields: tuple[Object, ...]
+
+    def __str__(self) -> str:
+        return "restore the field managers of the recreated StatefulSet"
+
+
+@dataclass(frozen=True)
+class RememberSet(Step):
+    uid: str
 
     def recorded(self, record: Record, now: str) -> Record:
         return replace(record, set_uid=self.uid)
 
     def __str__(self) -> str:
-        return "restore the field managers of the recreated StatefulSet"
+        return "remember the recreated StatefulSet"
+
+
+@dataclass(frozen=True)
+class RememberFreshPod(Step):
+    """The first pod on the exchanged claims, before any of its containers has run: as long as it is this one and none has, nothing was written there.
+
+    Only when it is seen so soon after the thaw that no other pod can have come, run and gone in between.
+    """
+
+    replica: int
+    pod_uid: str
+
+    def recorded(self, record: Record, now: str) -> Record:
+        late = seconds_between(record.replica(self.replica).thawed_at, now) > _FRESH_FOR
+        return record.with_replica(self.replica, fresh_pod="-" if late else self.pod_uid)
+
+    def __str__(self) -> str:
+        return f"replica {self.replica} gets its pod"
 
 
 @dataclass(frozen=True)
@@ -226,3 +254,11 @@ class ReplicaDone(Step):
 
     def __str__(self) -> str:
         return f"replica {self.replica} is Ready on its new volumes after {self.not_ready_seconds} s"
+
+
+def seconds_between(start: str, end: str) -> int:
+    """Of two RFC 3339 times; 0 when one is missing, and never below 0: the kubelet's clock may give the end, ours the start."""
+    if not start or not end:
+        return 0
+    begin_at, end_at = (datetime.fromisoformat(text.replace("Z", "+00:00")) for text in (start, end))
+    return max(0, round((end_at - begin_at).total_seconds()))

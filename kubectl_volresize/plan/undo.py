@@ -6,7 +6,8 @@ from ..model import labels, names
 from ..model.cluster import Cluster
 from ..model.record import Record
 from ..model.request import Request
-from . import finish, manifests, replica, swap
+from . import finish, manifests, replica, rollback, swap
+from .rollback_steps import LeaveReplica
 from .steps import AskHuman, Decision, RemovePod, Stop, Wait
 from .swap_steps import DeleteTemporaryClaim, Release
 from .undo_steps import UNDONE, EndStopped, ForgetReplica, GiveUpVolume, Unfreeze, phase_of
@@ -16,29 +17,49 @@ from .views import VolumeView, views
 def next_for_undo(cluster: Cluster, record: Record, request: Request, reason: str, message: str) -> Decision:
     """Until nothing of the current replica's attempt is left, then EndStopped."""
     current = record.current_replica
-    if current is not None:
-        volumes = views(cluster, record, request, current)
-        if swap.past_return(cluster, record, current, volumes) and record.replica(current).step != swap.DONE:
+    if current is not None and not _stands(record, current):
+        volumes = (rollback.turned_views if record.rollback else views)(cluster, record, request, current)
+        if swap.past_return(cluster, record, current, volumes):
             # Forward is the shorter way to a safe point.
-            forward = replica.next_for_replica(cluster, record, request, current)
+            forward = _forward(cluster, record, request, current)
             return AskHuman(forward.message) if isinstance(forward, Stop) else forward
-        if record.replica(current).step != swap.DONE and (decision := _put_back(cluster, record, request, current, volumes)):
+        if decision := _let_go(cluster, current, volumes) or _put_back(cluster, record, request, current, volumes):
             return decision
     return finish.given_back(cluster, record) or EndStopped(phase_of(reason), reason, message)
 
 
-def _put_back(cluster: Cluster, record: Record, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
-    begun = [view for view in volumes if view.entry.old_claim_uid]
+def _stands(record: Record, current: int) -> bool:
+    """Nothing is to be undone or waited for; with `now` not even that it is Ready on what it stands on."""
+    step = record.replica(current).step
+    return step == swap.DONE or (step == swap.STARTING and bool(record.stopping.get("now")))
+
+
+def _forward(cluster: Cluster, record: Record, request: Request, ordinal: int) -> Decision:
+    if record.rollback:
+        return rollback.next_for_rollback(cluster, record, request)
+    return replica.next_for_replica(cluster, record, request, ordinal)
+
+
+def _let_go(cluster: Cluster, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
+    """Freeze and hold off: the application comes back before anything is tidied up."""
     statefulset, pod = cluster.statefulset, cluster.pods.get(ordinal)
     if statefulset is not None and statefulset.frozen and not statefulset.terminating:
         remaining = tuple(finalizer for finalizer in statefulset.finalizers if finalizer != labels.FREEZE_FINALIZER)
         return Unfreeze(statefulset.uid, statefulset.resource_version, remaining)
     if pod is not None and pod.held:
-        if strange := [view for view in begun if not view.on_original_claim]:
+        if strange := [view for view in volumes if view.entry.old_claim_uid and not view.on_original_claim]:
             return AskHuman(f"pod {pod.name} is held, but its claim {strange[0].entry.old_claim} is not as recorded: "
                             "released, it could start on an empty one")
         remaining = tuple(finalizer for finalizer in pod.finalizers if finalizer != labels.HOLD_FINALIZER)
         return Release(ordinal, pod.name, pod.uid, remaining, pod.resource_version)
+    return None
+
+
+def _put_back(cluster: Cluster, record: Record, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
+    begun = [view for view in volumes if view.entry.old_claim_uid]
+    if record.rollback:
+        # Nothing was made for it, and what is called new here holds the only copy of the old data.
+        return LeaveReplica(ordinal, tuple(view.target.name for view in begun)) if begun else None
     for view in begun:
         if decision := _give_up(cluster, request, ordinal, view):
             return decision

@@ -72,7 +72,9 @@ class EndStopped(Step):
     event = (WARNING, "MigrationEnded")
 
     def recorded(self, record: Record, now: str) -> Record:
-        return replace(ended(record, self.phase, self.reason, self.message, now), stopping={})
+        # A rollback that failed goes on with resume; one that was cancelled does not.
+        left = {} if self.phase == labels.CANCELLED else record.rollback
+        return replace(ended(record, self.phase, self.reason, self.message, now), stopping={}, rollback=left)
 
     def __str__(self) -> str:
         return f"{self.phase}: {self.message}"

@@ -1,7 +1,7 @@
 """The Validating phase: the same findings as in the plugin, then the data is measured beside the running application. Nothing is changed here."""
 from __future__ import annotations
 
-from ..model.cluster import Cluster, Mover
+from ..model.cluster import Cluster, Mover, Object, StatefulSet
 from ..model.record import Record
 from ..model.request import Request, Target
 from . import finish, manifests
@@ -25,7 +25,17 @@ def next_to_validate(cluster: Cluster, record: Record, request: Request) -> Deci
     if too_large := refusals(fit_findings(request, measured)):
         return Refuse(too_large)
     assert cluster.statefulset is not None
-    return Accept(len(pending_ordinals(cluster, request)), manifests.saved_set(cluster.statefulset))
+    return Accept(len(pending_ordinals(cluster, request)), manifests.saved_set(cluster.statefulset), _templates(cluster.statefulset))
+
+
+def _templates(statefulset: StatefulSet) -> Object:
+    asked = {}
+    for name, template in statefulset.templates.items():
+        spec = template["spec"]
+        asked[name] = {"size": spec["resources"]["requests"]["storage"]}
+        if "storageClassName" in spec:
+            asked[name]["storageClass"] = spec["storageClassName"]
+    return asked
 
 
 def _to_measure(cluster: Cluster, request: Request) -> tuple[tuple[int, Target], ...]:

@@ -35,4 +35,5 @@ LIMITS: dict[str, Limit] = {
     "binding": Limit(60, HUMAN),
     "starting": Limit(600, HUMAN),      # not Ready on its new volumes
     "undoing": Limit(600, HUMAN),
+    "cleaning": Limit(600, STRIP),      # a kept volume that the user gave up is removed by its provisioner; then the request has failed
 }

@@ -58,7 +58,7 @@ def _run(client: Client, log: Log, namespace: str, name: str, leaving: Callable[
         return JOB_DONE
     statefulset = str(migration["spec"]["statefulSetName"])
     lease = Lease(client, namespace, statefulset, name, job, time.monotonic, _now_micro)
-    tools = Tools(client, namespace, name, statefulset, lease, log, time.sleep, _now)
+    tools = Tools(client, namespace, name, statefulset, lease, log, time.sleep, _now, store.read)
     code = Engine(store, tools, Events(client, log, pod), leaving=leaving).run()
     if code == JOB_DONE:
         _limit_life_of_job(client, log, namespace, job)

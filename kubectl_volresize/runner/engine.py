@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from ..errors import (JOB_DONE, JOB_NEEDS_HUMAN, JOB_REFUSED, JOB_TERMINATED, ApiError, Conflict, InvariantBroken, NotFound, Refused, Unreachable,
                       UsageError)
+from ..kube import paths
 from ..kube.observe import observe
 from ..model import labels
 from ..model.cluster import Cluster, Object
 from ..model.record import Record, from_status
 from ..model.request import Request, from_spec
 from ..plan import invariants, swap, waits
-from ..plan.planner import next_step
+from ..plan.planner import next_step, too_late
 from ..plan.preflight import Finding
 from ..plan.steps import AskHuman, Done, Refuse, Step, Stop, TakeUp, Wait
 from .events import Events
@@ -79,7 +80,8 @@ class Engine:
             return JOB_DONE
         record = from_status(migration.get("status") or {})
         # An exchange takes about a second: it is ended first, or the set would stay frozen or absent until the next pod has started.
-        if self._leaving() and not swap.set_may_be_away(record):
+        if self._leaving() and not swap.set_may_be_away(record) and not self._namespace_goes():
+            self._tools.lease.give_up()
             return JOB_TERMINATED
         if other := self._tools.lease.acquire():
             self._wait(migration, from_status({}), Wait("lease", f"lease {self._tools.lease.name} is held by {other}", poll=2.0))
@@ -102,6 +104,11 @@ class Engine:
         else:
             self._perform(migration, cluster, record, request, decision)
         return None
+
+    def _namespace_goes(self) -> bool:
+        """Then our pod is asked to end like all others, and nobody comes after it to let go."""
+        place = self._tools.client.find(paths.namespaces(self._tools.namespace))
+        return bool(place and place["metadata"].get("deletionTimestamp"))
 
     # -- doing
 
@@ -158,12 +165,8 @@ class Engine:
             return
         self._patience = _Patience()
         late = f"{wait.reason}; waited {round(lasted)} s"
-        if limit.then == waits.STRIP and wait.fallback is not None:
-            self._perform(migration, cluster, record, request, wait.fallback)
-        elif limit.then == waits.STOP and not record.stopping and not migration["metadata"].get("deletionTimestamp"):
-            self._perform(migration, cluster, record, request, Stop("Resumable", late))
-        else:
-            self._perform(migration, cluster, record, request, AskHuman(late))
+        step = too_late(record, wait, limit, bool(migration["metadata"].get("deletionTimestamp")), late)
+        self._perform(migration, cluster, record, request, step)
 
     def _lasted(self, wait: Wait) -> float:
         key, now = (wait.kind, wait.replica), self._monotonic()

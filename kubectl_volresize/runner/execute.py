@@ -9,9 +9,10 @@ from ..errors import ApiError, Conflict, TooManyRequests, VolresizeError
 from ..kube import paths
 from ..model import labels
 from ..model.cluster import Object
-from ..plan import replica_steps, steps, swap_steps, undo_steps
+from ..plan import cleanup, leave, replica_steps, steps, swap_steps, undo_steps
 from ..templates import render
 from . import set_swap
+from .store import Fenced
 from .tools import Tools, set_finalizers
 
 
@@ -65,7 +66,7 @@ def _retention(tools: Tools, uid: str, policy: Object) -> None:
 
 
 def unmark(tools: Tools, step: steps.Unmark) -> None:
-    marks = {labels.MIGRATION_UID: None, labels.REPLICA_MARK: None}
+    marks = dict.fromkeys((labels.MIGRATION_UID, labels.REPLICA_MARK, labels.ADOPTED))
     tools.client.merge_patch(paths.statefulsets(tools.namespace, tools.statefulset), {"metadata": {"uid": step.uid, "annotations": marks}})
 
 
@@ -91,6 +92,11 @@ def _volume(tools: Tools, name: str, uid: str, policy: str, meta: Object) -> Non
     tools.client.merge_patch(paths.volumes(name), {"metadata": {"uid": uid, **meta}, "spec": {"persistentVolumeReclaimPolicy": policy}})
 
 
+def discard_volume(tools: Tools, step: cleanup.DiscardVolume) -> None:
+    tools.client.merge_patch(paths.volumes(step.pv), {"metadata": {"uid": step.uid, "resourceVersion": step.resource_version},
+                                                      "spec": {"persistentVolumeReclaimPolicy": "Delete"}})
+
+
 def create_target(tools: Tools, step: replica_steps.CreateTarget) -> None:
     tools.client.create(paths.claims(tools.namespace), render("claim", **step.values))
 
@@ -108,8 +114,10 @@ def hold(tools: Tools, step: replica_steps.Hold) -> None:
     if labels.HOLD_FINALIZER not in before:
         set_finalizers(tools, path, (*before, labels.HOLD_FINALIZER), meta["resourceVersion"])
     try:
+        # A runner that slept here, and was followed by one that is done by now, would leave a stopped pod that nobody lets go.
+        tools.fence()
         _evict(tools, step, dry_run=False)
-    except Postponed:
+    except (Postponed, Fenced):
         _let_pod_go(tools, path, step.uid)
         raise
 
@@ -137,6 +145,10 @@ def tell_mover(tools: Tools, step: replica_steps.TellMover) -> None:
 
 
 def release(tools: Tools, step: swap_steps.Release) -> None:
+    set_finalizers(tools, paths.pods(tools.namespace, step.pod), step.remaining, step.resource_version)
+
+
+def leave_pod(tools: Tools, step: leave.LeavePod) -> None:
     set_finalizers(tools, paths.pods(tools.namespace, step.pod), step.remaining, step.resource_version)
 
 
@@ -171,7 +183,7 @@ _DO: dict[type[steps.Step], Callable[[Tools, Any], None]] = {
     swap_steps.StripReference: set_swap.strip_reference, swap_steps.StripOrphanFinalizer: set_swap.strip_orphan_finalizer,
     swap_steps.Release: release, swap_steps.DeleteClaim: delete_claim, swap_steps.CreateClaim: create_claim, swap_steps.Nudge: nudge,
     swap_steps.Thaw: set_swap.thaw, swap_steps.Recreate: set_swap.recreate, swap_steps.AdoptSet: set_swap.adopt,
-    undo_steps.Unfreeze: set_swap.unfreeze, undo_steps.GiveUpVolume: give_up_volume,
+    cleanup.DiscardVolume: discard_volume, leave.LeavePod: leave_pod, undo_steps.Unfreeze: set_swap.unfreeze, undo_steps.GiveUpVolume: give_up_volume,
 }
 
 

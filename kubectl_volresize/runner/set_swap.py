@@ -74,12 +74,13 @@ def recreate(tools: Tools, step: swap_steps.Recreate) -> None:
 
 def adopt(tools: Tools, step: swap_steps.AdoptSet) -> None:
     """Ignored in the body of a POST, hence afterwards (measured)."""
-    if not step.managed_fields:
-        return
+    path = paths.statefulsets(tools.namespace, tools.statefulset)
+    ours = {"op": "test", "path": "/metadata/uid", "value": step.uid}
+    # The annotation is there already for the mark of our own: "/" in its name is written "~1" (RFC 6901).
+    adopted = {"op": "add", "path": f"/metadata/annotations/{labels.ADOPTED.replace('/', '~1')}", "value": "true"}
     try:
-        tools.client.json_patch(paths.statefulsets(tools.namespace, tools.statefulset), [
-            {"op": "test", "path": "/metadata/uid", "value": step.uid},
-            {"op": "replace", "path": "/metadata/managedFields", "value": list(step.managed_fields)}])
+        tools.client.json_patch(path, [ours, {"op": "replace", "path": "/metadata/managedFields", "value": list(step.managed_fields)}, adopted])
     except Unprocessable as error:
         # It costs the owner a forced apply, not data.
         tools.log.warning("AdoptSet", f"the field managers of the StatefulSet could not be restored: {error.message}")
+        tools.client.json_patch(path, [ours, adopted])

@@ -12,7 +12,7 @@ from .log import Log
 
 @dataclass(frozen=True)
 class Tools:
-    """`migration` and `statefulset` are names; `pause` sleeps (seconds), `now` is RFC 3339."""
+    """`migration` and `statefulset` are names; `pause` sleeps (seconds), `now` is RFC 3339; `fence` raises Fenced when another runner works here."""
 
     client: Client
     namespace: str
@@ -22,6 +22,7 @@ class Tools:
     log: Log
     pause: Callable[[float], None]
     now: Callable[[], str]
+    fence: Callable[[], object]
 
 
 def set_finalizers(tools: Tools, path: str, finalizers: tuple[str, ...], resource_version: str) -> Object:

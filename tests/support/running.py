@@ -12,6 +12,7 @@ from fake_api import FakeApi, Object
 
 from kubectl_volresize.kube.client import Client
 from kubectl_volresize.model import labels
+from kubectl_volresize.model.asked import Asked
 from kubectl_volresize.runner.engine import Engine
 from kubectl_volresize.runner.events import Events
 from kubectl_volresize.runner.lease import Lease
@@ -29,8 +30,9 @@ def engine(api: FakeApi, client: Client, *, name: str = SET, identity: str = "ru
     """A runner that has just started: it knows what its Job's pod knows, the name of the VolumeResize."""
     log = Log(api.clock.text, out or io.StringIO())
     lease = Lease(client, NAMESPACE, SET, name, job, lambda: api.clock.now.timestamp(), lambda: api.clock.now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
-    tools = Tools(client, NAMESPACE, name, SET, lease, log, api.sleep, api.clock.text)
-    return Engine(Store(client, NAMESPACE, name, identity), tools, Events(client, log, identity), lambda: api.clock.now.timestamp(), leaving)
+    store = Store(client, NAMESPACE, name, identity)
+    tools = Tools(client, NAMESPACE, name, SET, lease, log, api.sleep, api.clock.text, store.read)
+    return Engine(store, tools, Events(client, log, identity), lambda: api.clock.now.timestamp(), leaving)
 
 
 def run(api: FakeApi, client: Client, **who: str) -> int:
@@ -133,6 +135,21 @@ def demand_untouched(api: FakeApi, before: dict[str, str], name: str = SET) -> N
     assert set(policies.values()) == {"Delete"} and len(policies) == len(before)
     statefulset = api.find("statefulsets", NAMESPACE, SET)
     assert statefulset is not None and statefulset["status"]["readyReplicas"] == statefulset["spec"]["replicas"]
+
+
+def ask(api: FakeApi, verb: str, *, name: str = SET, request_id: str = "", **args: Any) -> str:
+    """What the plugin writes; the request's id."""
+    found = api.find("volumeresizes", NAMESPACE, name)
+    assert found is not None, f"volumeresize/{name} is gone"
+    asked = Asked(request_id or f"{verb}-{api.clock.text()}", verb, args)
+    api.rest.change("volumeresizes", found, lambda new: new["metadata"].setdefault("annotations", {}).update({labels.REQUESTED: asked.to_annotation()}))
+    return asked.id
+
+
+def answer(api: FakeApi, name: str = SET) -> tuple[str, str]:
+    """Outcome and message of the last request."""
+    last = status(api, name).get("lastRequest") or {}
+    return str(last.get("outcome", "")), str(last.get("message", ""))
 
 
 def claim_uids(api: FakeApi) -> dict[str, str]:

@@ -29,9 +29,7 @@ class Application:
     def manifest(self, sizes: Mapping[str, str] | None = None, greeting: str = "hello") -> Object:
         """As its owner keeps it; `sizes` in place of the first ones, `greeting` the value of an environment variable."""
         sizes = sizes or self.volumes
-        container = {"name": "app", "image": "busybox:1.36", "imagePullPolicy": "IfNotPresent", "command": _SLEEP,
-                     "env": [{"name": "GREETING", "value": greeting}],
-                     "volumeMounts": [{"name": volume, "mountPath": f"/{volume}"} for volume in self.volumes]}
+        container = {**self.container(greeting), "volumeMounts": [{"name": volume, "mountPath": f"/{volume}"} for volume in self.volumes]}
         # Over all nodes: a replica must come back on its own one.
         spread = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule",
                   "labelSelector": {"matchLabels": {"app": NAME}}}
@@ -42,6 +40,11 @@ class Application:
                 "spec": {"replicas": self.replicas, "serviceName": NAME, "selector": {"matchLabels": {"app": NAME}},
                          "template": {"metadata": {"labels": {"app": NAME}}, "spec": pod}, "volumeClaimTemplates": templates,
                          **copy.deepcopy(dict(self.spec))}}
+
+    def container(self, greeting: str) -> Object:
+        """Without its mounts. One that does nothing; what else an application does, another one says here."""
+        return {"name": "app", "image": "busybox:1.36", "imagePullPolicy": "IfNotPresent", "command": _SLEEP,
+                "env": [{"name": "GREETING", "value": greeting}]}
 
     def start(self) -> None:
         """Applied, all Ready, and a mark of its own on each volume of each replica."""

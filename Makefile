@@ -6,7 +6,7 @@ SHELL := bash
 # What the tests run beside Python.
 TEST_PACKAGES := git:git shellcheck:shellcheck e2fsprogs:mkfs.ext4 util-linux:losetup
 
-.PHONY: help demo test test-unit lint image release cluster cluster-down
+.PHONY: help demo test test-chaos test-unit lint image release cluster cluster-down
 
 help: ## what there is to make
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,10 @@ test: ## all tests, on a real cluster and as root too
 	hack/with-cluster.sh pytest
 	@# By itself: what the other tests clean up at the end of their session needs the cluster that these take away.
 	hack/with-cluster.sh pytest --localcluster tests/localcluster
+
+test-chaos: ## 30 migrations whose runners and movers are killed at random; kubelet, API server and node stopped; VOLRESIZE_CHAOS_SEED repeats one
+	hack/need-packages.sh $(TEST_PACKAGES)
+	hack/with-cluster.sh pytest --chaos tests/chaos
 
 test-unit: ## the tests that need neither a cluster nor root
 	hack/need-packages.sh git:git shellcheck:shellcheck

@@ -1,5 +1,5 @@
-"""What concerns all rooms: a test that needs a cluster says so in words when there is none, and those that take the machine's cluster apart run only
-when asked for, and last."""
+"""What concerns all rooms: a test that needs a cluster says so in words when there is none, and those that take the machine's cluster apart, or very
+long, run only when asked for."""
 from __future__ import annotations
 
 import os
@@ -15,15 +15,20 @@ APART = ROOT / "tests" / "localcluster"
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--localcluster", action="store_true",
                      help="Also run tests/localcluster, last: they kill and replace the cluster of hack/localcluster on this machine")
+    parser.addoption("--chaos", action="store_true", help="All of tests/chaos: 30 disturbed migrations instead of 2, and the faults of nodes and servers")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     apart = [item for item in items if APART in item.path.parents]
     items[:] = [item for item in items if item not in apart]
+    left_out = [] if config.getoption("--chaos") else [item for item in items if item.get_closest_marker("chaos")]
+    items[:] = [item for item in items if item not in left_out]
     if config.getoption("--localcluster"):
         items += apart
-    elif apart:
-        config.hook.pytest_deselected(items=apart)
+    else:
+        left_out += apart
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,5 @@
-"""What the application has promised, kept outside the cluster: the log of each replica's pod is followed, and whatever arrives here whole is a fact. A
-stream that breaks is opened again and read from its beginning; what a stream loses for good was never claimed."""
+"""What the application has promised, kept outside the cluster: the log of each replica's pod is followed, and whatever arrives here whole is a fact.
+A stream that breaks is opened again and read from its beginning; what a stream loses for good was never claimed."""
 from __future__ import annotations
 
 import subprocess
@@ -41,8 +41,8 @@ class Acknowledgements:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        self._over.set()
         with self._lock:
+            self._over.set()
             if self._stream is not None:
                 self._stream.kill()
         self._thread.join()
@@ -54,8 +54,10 @@ class Acknowledgements:
             return sorted(self._received.values(), key=lambda one: one.at)
 
     def _follow(self) -> None:
-        while not self._over.is_set():
+        while True:
             with self._lock:
+                if self._over.is_set():
+                    return
                 # Whatever kubectl has to say (no pod, no API server) is said again by the next try.
                 self._stream = subprocess.Popen(self._namespace.command("logs", "--follow", self._pod), stdout=subprocess.PIPE,
                                                 stderr=subprocess.DEVNULL, text=True, env=self._namespace.environment)

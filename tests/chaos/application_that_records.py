@@ -41,7 +41,8 @@ class RecordingApplication(Application):
 
     def look(self, ordinal: int) -> dict[str, Any]:
         """What is on the replica's volume, through its pod; the writer pauses meanwhile."""
-        found: dict[str, Any] = json.loads(self.namespace.kubectl("exec", f"{NAME}-{ordinal}", "-c", "app", "--", "python3", "-c", _TEXT, "look", ROOT))
+        said = self.namespace.kubectl("exec", f"{NAME}-{ordinal}", "-c", "app", "--", "python3", "-c", _TEXT, "look", ROOT)
+        found: dict[str, Any] = json.loads(said)
         return found
 
 

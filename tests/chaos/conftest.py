@@ -1,0 +1,109 @@
+"""A stage for one disturbed migration after the other, and the table of what came of them."""
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import pytest
+from application_that_records import SMALLEST, RecordingApplication, Witness, witness
+from disturbed import Row
+from fixtures import fresh_namespace, image, namespace, new_namespace
+from kills import Killer
+from namespaces import Namespace
+
+from kubectl_volresize.kube.auth import from_kubeconfig
+from kubectl_volresize.kube.client import Client
+
+__all__ = ["fresh_namespace", "image", "namespace", "new_namespace"]
+
+RUNS_IN_CHAOS, RUNS = 30, 2
+_LARGEST, _SHRINK_BY = 64, 4  # MiB
+_ROWS = pytest.StashKey[list[Row]]()
+_SEED = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_ROWS] = []
+    config.stash[_SEED] = int(os.environ.get("VOLRESIZE_CHAOS_SEED") or random.randrange(1_000_000))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test for each run. A run's seed makes it again: VOLRESIZE_CHAOS_SEED=SEED pytest -k "run-SEED"."""
+    if "seed" in metafunc.fixturenames:
+        runs = RUNS_IN_CHAOS if metafunc.config.getoption("--chaos") else RUNS
+        first = metafunc.config.stash[_SEED]
+        metafunc.parametrize("seed", range(first, first + runs), ids=lambda seed: f"run-{seed}")
+
+
+@dataclass
+class Stage:
+    """An application that was made smaller many times already; a new one when it cannot become smaller, or when something went wrong."""
+
+    new_namespace: Callable[[], Namespace]
+    client: Client
+    stack: ExitStack = field(default_factory=ExitStack)
+    witness: Witness | None = None
+    killer: Killer | None = None
+    size: int = _LARGEST
+    number: int = 0
+
+    def next(self) -> tuple[Witness, Killer, str, str]:
+        """Who watches, who kills, a name for the migration and its size."""
+        if self.witness is None or self.killer is None or self.size - _SHRINK_BY < SMALLEST:
+            self.clear()
+            namespace = self.new_namespace()
+            application = RecordingApplication(namespace, volumes={"data": f"{_LARGEST}Mi"})
+            self.killer = Killer(namespace, self.client)
+            self.killer.start()
+            application.start()
+            self.witness, self.size, self.number = self.stack.enter_context(witness(application)), _LARGEST, 0
+        self.size, self.number = self.size - _SHRINK_BY, self.number + 1
+        return self.witness, self.killer, f"run-{self.number}", f"{self.size}Mi"
+
+    def clear(self) -> None:
+        self.stack.close()
+        if self.witness is not None:
+            self.witness.application.namespace.abandon()
+        self.witness = None
+
+
+@pytest.fixture(scope="session")
+def client(kubeconfig: str) -> Client:
+    """For looking, many times a second."""
+    return from_kubeconfig(kubeconfig).client
+
+
+@pytest.fixture(scope="session")
+def stage(new_namespace: Callable[[], Namespace], client: Client) -> Iterator[Stage]:
+    made = Stage(new_namespace, client)
+    yield made
+    made.clear()
+
+
+@pytest.fixture
+def row(request: pytest.FixtureRequest) -> Row:
+    """Of the table at the end, filled by the test."""
+    made = Row(request.node.name)
+    request.config.stash[_ROWS].append(made)
+    return made
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    rows = config.stash[_ROWS]
+    if not rows:
+        return
+    terminalreporter.section("chaos")
+    terminalreporter.write_line(f"{'run':34} {'seconds':>7} {'acknowledged':>12} {'damaged':>7}  outcome, what was done to it")
+    for row in rows:
+        damaged = "-" if row.findings is None else str(len(row.findings))
+        outcome = ("converged" if row.converged else "NOT CONVERGED") + (f" after {len(row.resumes)} resume" if row.resumes else "")
+        terminalreporter.write_line(f"{row.name[:34]:34} {row.seconds:7.0f} {row.acknowledged:12,} {damaged:>7}  {outcome}; {', '.join(row.done)}")
+        for why in row.resumes:
+            terminalreporter.write_line(f"{'':64}  resume: {why}")
+    judged = [row for row in rows if row.findings is not None]
+    terminalreporter.write_line(f"chaos: {len(rows)} runs, {sum(row.converged for row in rows)} converged, "
+                                f"{sum(row.acknowledged for row in judged):,} acknowledged records, "
+                                f"{sum(len(row.findings or ()) for row in judged)} lost; VOLRESIZE_CHAOS_SEED={config.stash[_SEED]}")

@@ -2,6 +2,8 @@
 # Builds the image of the database that tests/database shrinks, PostgreSQL from Debian's packages, and loads it into the cluster of hack/cluster.sh
 # unless all its nodes have it. The last line of stdout is the tag, which is by content of this script and its Dockerfile; everything else goes to
 # stderr. Kept in the cache, outside the checkout: the second time nothing is built.
+#
+#   LOAD=false    leave the cluster alone
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -126,10 +128,13 @@ main() {
   [[ -e "$folder/image.tar" ]] || build "$folder" "$tag"
   touch "$folder"
   forget_old
-  KUBECONFIG=$("$ROOT/hack/cluster.sh" kubeconfig)
-  export KUBECONFIG
-  # Without the lock: a process that outlives us must not inherit it.
-  every_node_has "$tag" || "$ROOT/hack/cluster.sh" load "$folder/image.tar" {lock}>&- >&2
+  # Released before the cluster is touched: a process that outlives us must not inherit the lock.
+  exec {lock}>&-
+  if [[ "${LOAD:-true}" != false ]]; then
+    KUBECONFIG=$("$ROOT/hack/cluster.sh" kubeconfig)
+    export KUBECONFIG
+    every_node_has "$tag" || "$ROOT/hack/cluster.sh" load "$folder/image.tar" >&2
+  fi
   printf '%s\n' "$tag"
 }
 

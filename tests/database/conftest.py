@@ -1,51 +1,26 @@
-"""The database's own image and namespace. What a user does in a namespace stands in tests/e2e; its modules are imported as there."""
+"""The database and its image; what the tests measured, which is shown at the end."""
 from __future__ import annotations
 
 import os
 import subprocess
-import sys
-import time
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fixtures import image, namespace, new_namespace
+from namespaces import Namespace
+from server import Database
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+__all__ = ["database", "image", "namespace", "new_namespace", "numbers"]
 
-from namespaces import Namespace, until  # noqa: E402
-from server import Database  # noqa: E402
-
-_REMOVAL_SECONDS = 120
+_BUILD = Path(__file__).resolve().parents[2] / "hack" / "build-postgres-image.sh"
 _NUMBERS = pytest.StashKey[list[str]]()
-
-
-def _built(script: str) -> str:
-    return subprocess.run([ROOT / "hack" / script], check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1]
-
-
-@pytest.fixture(scope="module")
-def namespace(kubeconfig: str) -> Iterator[Namespace]:
-    """Ready for migrations; removed with all volumes that they keep."""
-    made = Namespace(f"database-{uuid.uuid4().hex[:8]}", kubeconfig, os.environ.get("VOLRESIZE_IMAGE") or _built("build-migrator-image.sh"))
-    made.kubectl("create", "namespace", made.name)
-    try:
-        installed = made.volresize("install")
-        assert installed.returncode == 0, installed.stderr
-        yield made
-    finally:
-        def removed() -> bool:
-            made.abandon()
-            time.sleep(0.5)
-            return made.gone()
-        until(f"removal of {made.name}", removed, _REMOVAL_SECONDS)
 
 
 @pytest.fixture(scope="module")
 def database(namespace: Namespace) -> Database:
     """VOLRESIZE_POSTGRES_IMAGE: where the nodes have it from, in a cluster that hack/cluster.sh cannot load images into."""
-    return Database(namespace, os.environ.get("VOLRESIZE_POSTGRES_IMAGE") or _built("build-postgres-image.sh"))
+    given = os.environ.get("VOLRESIZE_POSTGRES_IMAGE")
+    return Database(namespace, given or subprocess.run([_BUILD], check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1])
 
 
 @pytest.fixture(scope="session")

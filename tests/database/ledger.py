@@ -1,4 +1,4 @@
-"""What the database has promised to keep, written down outside of it, and the judge that compares the promise with what is there. No cluster in here."""
+"""What the database has promised to keep, written down outside of it, and the judge that compares it with what is there. No cluster in here."""
 from __future__ import annotations
 
 import hashlib

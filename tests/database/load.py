@@ -56,8 +56,8 @@ class Acknowledged:
 
 
 class Load:
-    """`acknowledged`: every commit in order; `wrong`: what no server says that has kept its promises; `unsure`: commits that were cut off before their
-    answer, by what became of them."""
+    """`acknowledged`: every commit in order; `wrong`: what no server says that has kept its promises; `unsure`: how many commits were cut off before
+    their answer, by what became of them."""
 
     def __init__(self, database: Database, ordinal: int, ledger: Ledger) -> None:
         self.ordinal, self.ledger = ordinal, ledger

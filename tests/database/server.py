@@ -33,8 +33,9 @@ class Database:
     image: str
 
     def manifest(self, size: str) -> Object:
+        settings = " ".join(f"-c {key}={value}" for key, value in _SETTINGS.items())
         container = {
-            **self._container(), "name": "postgres", "command": ["sh", "-euc", _START % " ".join(f"-c {key}={value}" for key, value in _SETTINGS.items())],
+            **self._container(), "name": "postgres", "command": ["sh", "-euc", _START % settings],
             "readinessProbe": {"exec": {"command": ["pg_isready", "--quiet"]}, "periodSeconds": 1},
             # TERM alone is the shutdown that waits until all clients have gone by themselves.
             "lifecycle": {"preStop": {"exec": {"command": ["pg_ctl", "stop", "--mode=fast", "--no-wait", "--silent"]}}},
@@ -42,8 +43,8 @@ class Database:
         # Over all nodes: a replica must come back on its own one.
         spread = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule",
                   "labelSelector": {"matchLabels": {"app": NAME}}}
-        pod = {"terminationGracePeriodSeconds": 30, "securityContext": self._identity(), "topologySpreadConstraints": [spread], "containers": [container],
-               "volumes": [{"name": "run", "emptyDir": {}}]}
+        pod = {"terminationGracePeriodSeconds": 30, "securityContext": self._identity(), "topologySpreadConstraints": [spread],
+               "containers": [container], "volumes": [{"name": "run", "emptyDir": {}}]}
         template = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}}
         return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": NAME},
                 "spec": {"replicas": REPLICAS, "serviceName": NAME, "podManagementPolicy": "Parallel", "selector": {"matchLabels": {"app": NAME}},

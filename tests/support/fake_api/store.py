@@ -91,6 +91,19 @@ class Store:
         self.history.append(Event(self.version, "DELETED", key, gone))
         return gone
 
+    def at(self, version: int) -> Store:
+        """As it was at that version, to be read."""
+        past = Store(self.clock)
+        past.version = version
+        for event in self.history:
+            if event.version > version:
+                break
+            if event.kind == "DELETED":
+                past.objects.pop(event.key)
+            else:
+                past.objects[event.key] = event.obj
+        return past
+
     @contextmanager
     def undone(self, really: bool) -> Iterator[None]:
         """Everything inside is taken back at the end when `really`: a dry run."""

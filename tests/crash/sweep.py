@@ -1,0 +1,314 @@
+"""One trouble at each of very many moments. A runner goes its way once; before and after each of its calls to the API the process is forked: the
+child meets the trouble at exactly this moment and goes on to the end, the parent goes on as if nothing had been. So every child starts from a state
+that was really reached, and nothing has to be repeated up to there.
+
+A runner's death at a read is tried only before the read: after it the cluster is the same as before the next call, where it is tried too. And in a
+cluster whose controllers do not act at random the same state has the same future, since a new runner knows nothing but the state: what was met before
+is counted and not run again, unless the sweep is exhaustive.
+"""
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import random
+import re
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from builders import NAMESPACE, SET, Cluster
+from fake_api import EAGER, FakeApi, Object, Refusal
+from fake_api.guard import Guard
+from running import Killed, run
+
+from kubectl_volresize.errors import VolresizeError
+from kubectl_volresize.kube.client import Client
+from kubectl_volresize.model import labels
+
+WRITES = ("create", "replace", "patch", "apply", "delete", "evict")
+_MOST_RUNNERS = 6
+_MOST_CALLS = 8         # times as many as without trouble
+_LONGEST = 4 * 3600     # seconds of the cluster's clock
+_REAL_SECONDS = 120     # of a child that makes no call at all
+
+
+class Stuck(BaseException):
+    """It would go on for ever; nothing of the runner may catch this."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """A path through a migration. `begin`: what was before its runner; `act`: what a user does before call `moment` of it, 0 for nothing."""
+
+    name: str
+    cluster: Cluster
+    begin: Callable[[FakeApi], None]
+    act: Callable[[FakeApi], None] = lambda api: None
+    moment: int = 0
+    mode: str = EAGER
+    seed: int = 0
+
+    def start(self) -> FakeApi:
+        """The cluster at the moment at which the first runner starts."""
+        api = self.cluster.build(mode=self.mode, seed=self.seed)
+        self.begin(api)
+        api.calls.clear()
+        api.guard = Guard(api)
+        return api
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """`strike` raises, or returns what the server answers instead; None when it has only prepared something. `at`: which calls it is for."""
+
+    name: str
+    strike: Callable[[FakeApi, str, str], Refusal | None]
+    after: bool = False
+    at: Callable[[str, str], bool] = lambda verb, path: True
+    kills: bool = False
+
+
+@dataclass(frozen=True)
+class End:
+    """How it ended: the runner's exit code, what stands in the cluster, and what was lost, in sentences."""
+
+    code: int | None
+    stands: Object
+    losses: tuple[str, ...]
+    calls: int
+
+
+@dataclass
+class Tally:
+    """What was tried on the ways so far. `failed`: sentences that begin with the point."""
+
+    ways: int = 0
+    points: int = 0
+    runs: int = 0
+    losses: int = 0
+    stuck: int = 0
+    seconds: float = 0.0
+    failed: list[str] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        for name in ("ways", "points", "runs", "losses", "stuck", "seconds", "failed"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def __str__(self) -> str:
+        return (f"{self.ways} paths, {self.points:,} points ({self.runs:,} runs), {self.losses} losses, {self.stuck} stuck, {self.seconds:.0f} s")
+
+
+# -- one way to its end
+
+
+def play(way: Way, api: FakeApi, client: Client, most_calls: int | None = None) -> End:
+    """Runners, one after the other, until one says that it is done. What a Job does with one that dies or gives up: the next one."""
+    _act_at(way, api)
+    _limit(api, most_calls)
+    code: int | None = None
+    try:
+        for number in range(1, _MOST_RUNNERS + 1):
+            try:
+                code = run(api, client, identity=f"runner-{number}")
+                break
+            except (Killed, VolresizeError):
+                api.sleep(3)
+    except Stuck:
+        code = None
+    calls = len(api.calls)
+    api.before_call.clear()
+    api.after_call.clear()
+    return End(code, standing(api), losses(api), calls)
+
+
+def _act_at(way: Way, api: FakeApi) -> None:
+    def act(number: int, verb: str, path: str) -> None:
+        if number == way.moment:
+            way.act(api)
+
+    api.before_call.append(act)
+
+
+def _limit(api: FakeApi, most_calls: int | None) -> None:
+    latest = api.clock.now.timestamp() + _LONGEST
+
+    def enough(number: int, verb: str, path: str) -> None:
+        if api.clock.now.timestamp() > latest or (most_calls is not None and number > most_calls):
+            raise Stuck
+
+    api.before_call.append(enough)
+
+
+def losses(api: FakeApi) -> tuple[str, ...]:
+    """Everything that must never be."""
+    api.settle()
+    assert api.guard is not None
+    missing = [f"claim {name} lacks {len(tokens)} of its tokens" for name, tokens in api.lost_bytes().items()
+               if not set(tokens) <= api.guard.forgiven.get((NAMESPACE, name), set())]
+    used = [f"volume {one.name} was removed with data of {one.claim[1]}" for one in api.lost
+            if one.claim in api.written and not api.guard.may_clean_up]
+    return (*api.guard.violations, *missing, *used, *(f"empty claim {one.name} was made" for one in api.empty_claims),
+            *(f"volume {volume} was written to by {one} and {other} at once" for volume, one, other in api.shared))
+
+
+def standing(api: FakeApi) -> Object:
+    """What stands in the cluster, without what no two runs have in common: UIDs, versions, times, and when which number of bytes was copied."""
+    api.settle()
+    found = api.find("statefulsets", NAMESPACE, SET)
+    migration = api.find("volumeresizes", NAMESPACE, SET)
+    status = (migration or {}).get("status") or {}
+    ready = [one["reason"] for one in status.get("conditions") or [] if one["type"] == labels.READY]
+    seen: Object = {
+        "set": found and {"spec": found["spec"], "labels": found["metadata"].get("labels"), "annotations": found["metadata"].get("annotations"),
+                          "finalizers": found["metadata"].get("finalizers")},
+        "pods": {pod["metadata"]["name"]: (pod["status"].get("phase"), pod["metadata"].get("finalizers")) for pod in api.store.all("pods")},
+        "claims": {claim["metadata"]["name"]: _claim(claim) for claim in api.store.all("persistentvolumeclaims")},
+        "volumes": sorted((_volume(api, volume) for volume in api.store.all("persistentvolumes")), key=repr),
+        "leases": len(api.store.all("leases", NAMESPACE)),
+        "migration": migration and (status.get("phase"), ready, migration["metadata"].get("finalizers"), status.get("message"), status.get("stopping"),
+                                    status.get("rollback"), (status.get("lastRequest") or {}).get("outcome")),
+        "entries": [(entry["replica"], entry["volumeName"], entry.get("phase")) for entry in status.get("volumeStatuses") or []]}
+    masked: Object = pickle.loads(pickle.dumps(seen))
+    return _masked(masked)
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _masked(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_masked(one) for one in value]
+    return re.sub(r"00000000-0000-4000-8000-\d+", "UID", value) if isinstance(value, str) else value
+
+
+def _differences(is_now: Any, should: Any, where: str = "") -> Iterator[str]:
+    if isinstance(is_now, dict) and isinstance(should, dict):
+        for key in {**should, **is_now}:
+            yield from _differences(is_now.get(key), should.get(key), f"{where}.{key}" if where else str(key))
+    elif is_now != should:
+        yield f"{where} is {is_now!r} and not {should!r}"
+
+
+def _claim(claim: Object) -> Object:
+    meta = claim["metadata"]
+    kept = {key: value for key, value in (meta.get("annotations") or {}).items() if key != labels.NUDGE}
+    return {"spec": claim["spec"], "labels": meta.get("labels"), "annotations": kept, "finalizers": meta.get("finalizers"),
+            "phase": claim["status"].get("phase"), "owners": [ref["kind"] for ref in meta.get("ownerReferences") or []]}
+
+
+def _volume(api: FakeApi, volume: Object) -> list[Any]:
+    meta, spec = volume["metadata"], volume["spec"]
+    ours = {key: value for key, value in {**(meta.get("labels") or {}), **(meta.get("annotations") or {})}.items() if key.startswith(labels.GROUP)}
+    return [spec["capacity"]["storage"], (spec.get("claimRef") or {}).get("name"), volume["status"].get("phase"),
+            spec["persistentVolumeReclaimPolicy"], sorted(ours.items())]
+
+
+# -- troubles on a way
+
+
+class Sweep:
+    """`share` of the points, drawn from the way's name and seed; 1.0 for all of them. `anew`: also states that were met before."""
+
+    def __init__(self, way: Way, troubles: tuple[Trouble, ...], share: float = 1.0, anew: bool = False, only: str = "") -> None:
+        self._way, self._troubles, self._share, self._only = way, troubles, share, only
+        self._anew = anew or way.mode != EAGER
+        self._draw = random.Random(f"{way.name} {way.seed}")
+        self._met: set[Any] = set()
+        self._parent: int | None = None  # in a child the pipe to it
+        self._tally = Tally(ways=1)
+        self._expected = End(None, {}, (), 0)
+
+    def run(self) -> Tally:
+        """Raises AssertionError when the way itself, without any trouble, does not end well."""
+        began = time.monotonic()
+        api = self._way.start()
+        with api.directly_connected() as client:
+            self._expected = play(self._way, api, client)
+        assert not self._expected.losses and self._expected.code is not None, f"{self._way.name}: {self._expected}"
+        gc.collect()
+        gc.freeze()
+        api = self._way.start()
+        api.before_call.append(lambda number, verb, path: self._points(api, number, verb, path, after=False))
+        api.after_call.append(lambda number, verb, path: self._points(api, number, verb, path, after=True))
+        with api.directly_connected() as client:
+            end = self._play_or_report(api, client)
+        assert end == self._expected, "the same seed gave another run"
+        gc.unfreeze()
+        self._tally.seconds = time.monotonic() - began
+        return self._tally
+
+    def _play_or_report(self, api: FakeApi, client: Client) -> End:
+        """Never returns in a child."""
+        try:
+            end = play(self._way, api, client, self._expected.calls * _MOST_CALLS)
+            said = self._judge(end) if self._parent is not None else (False, "")
+        except BaseException:
+            if self._parent is None:
+                raise
+            said = (False, traceback.format_exc())
+        if self._parent is not None:
+            with os.fdopen(self._parent, "wb") as pipe:
+                pipe.write(pickle.dumps(said))
+            # Not sys.exit: the test session is the parent's to end.
+            os._exit(0)
+        return end
+
+    def _points(self, api: FakeApi, number: int, verb: str, path: str, after: bool) -> Refusal | None:
+        if self._parent is not None or number <= self._way.moment - (0 if after else 1):
+            return None
+        for trouble in self._troubles:
+            if trouble.after is not after or not trouble.at(verb, path):
+                continue
+            point = f"{self._way.name}/{number}/{trouble.name}"
+            if not self._chosen(api, point, trouble):
+                continue
+            if self._fork(f"{point} ({verb} {path})"):
+                return trouble.strike(api, verb, path)
+        return None
+
+    def _chosen(self, api: FakeApi, point: str, trouble: Trouble) -> bool:
+        if self._only:
+            return point == self._only
+        drawn = self._draw.random() < self._share
+        if not drawn:
+            return False
+        self._tally.points += 1
+        state = (trouble.name, api.store.version, api.clock.now, len(api.processes), sum(map(len, api.logs.values())))
+        known = trouble.kills and state in self._met and not self._anew
+        self._met.add(state)
+        return not known
+
+    def _fork(self, point: str) -> bool:
+        """True in the child."""
+        self._tally.runs += 1
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(read)
+            self._parent = write
+            signal.alarm(_REAL_SECONDS)
+            return True
+        os.close(write)
+        with os.fdopen(read, "rb") as pipe:
+            said = pipe.read()
+        os.waitpid(child, 0)
+        lost, told = pickle.loads(said) if said else (False, f"no word from it within {_REAL_SECONDS} s")
+        if told:
+            self._tally.losses += lost
+            self._tally.stuck += not lost
+            self._tally.failed.append(f"{point}: {told}")
+        return False
+
+    def _judge(self, end: End) -> tuple[bool, str]:
+        """Whether something was lost, and what is wrong in words; "" when nothing is."""
+        if end.losses:
+            return True, "; ".join(end.losses)
+        if end.code is None:
+            return False, f"it did not come to an end in {end.calls} calls: {end.stands['migration']}"
+        if end.stands != self._expected.stands or end.code != self._expected.code:
+            changed = "; ".join(_differences(end.stands, self._expected.stands))
+            return False, f"exit code {end.code} and not {self._expected.code}; it stands otherwise than without trouble: {changed}"
+        return False, ""

@@ -15,7 +15,8 @@ APART = ROOT / "tests" / "localcluster"
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--localcluster", action="store_true",
                      help="Also run tests/localcluster, last: they kill and replace the cluster of hack/localcluster on this machine")
-    parser.addoption("--chaos", action="store_true", help="All of tests/chaos: 30 disturbed migrations instead of 2, and the faults of nodes and servers")
+    parser.addoption("--chaos", action="store_true",
+                     help="All of tests/chaos: 30 disturbed migrations instead of 2, and the faults of nodes and servers")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

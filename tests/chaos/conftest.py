@@ -86,7 +86,8 @@ def stage(new_namespace: Callable[[], Namespace], client: Client) -> Iterator[St
 @pytest.fixture
 def row(request: pytest.FixtureRequest) -> Row:
     """Of the table at the end, filled by the test."""
-    made = Row(request.node.name)
+    # A run by its seed, which is all that is needed to have it again.
+    made = Row(request.node.callspec.id if hasattr(request.node, "callspec") else request.node.originalname)
     request.config.stash[_ROWS].append(made)
     return made
 
@@ -96,13 +97,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if not rows:
         return
     terminalreporter.section("chaos")
-    terminalreporter.write_line(f"{'run':34} {'seconds':>7} {'acknowledged':>12} {'damaged':>7}  outcome, what was done to it")
+    terminalreporter.write_line(f"{'run':44} {'seconds':>7} {'acknowledged':>12} {'damaged':>7}  outcome, what was done to it")
     for row in rows:
         damaged = "-" if row.findings is None else str(len(row.findings))
         outcome = ("converged" if row.converged else "NOT CONVERGED") + (f" after {len(row.resumes)} resume" if row.resumes else "")
-        terminalreporter.write_line(f"{row.name[:34]:34} {row.seconds:7.0f} {row.acknowledged:12,} {damaged:>7}  {outcome}; {', '.join(row.done)}")
+        terminalreporter.write_line(f"{row.name[:44]:44} {row.seconds:7.0f} {row.acknowledged:12,} {damaged:>7}  {outcome}; {', '.join(row.done)}")
         for why in row.resumes:
-            terminalreporter.write_line(f"{'':64}  resume: {why}")
+            terminalreporter.write_line(f"{'':74}  resume: {why}")
     judged = [row for row in rows if row.findings is not None]
     terminalreporter.write_line(f"chaos: {len(rows)} runs, {sum(row.converged for row in rows)} converged, "
                                 f"{sum(row.acknowledged for row in judged):,} acknowledged records, "

@@ -28,7 +28,8 @@ _MOST_RESUMES = 8
 
 @dataclass
 class Row:
-    """What came of one run. `done`: what was done to it; `resumes`: why a human had to say `resume`, each time; `findings`: the judge's, None before."""
+    """What came of one run. `done`: what was done to it; `resumes`: why a human had to say `resume`, each time; `findings`: the judge's, None before
+    it has looked."""
 
     name: str
     done: list[str] = field(default_factory=list)
@@ -112,10 +113,11 @@ class Disturbed:
         if self.look.record.terminal:
             return f"{self.look.record.phase}({self.look.record.reason}): {self.look.record.message}"
         for job in self._client.list(paths.jobs(self._namespace.name), f"{labels.MIGRATION}={self._name}"):
-            failed = [condition for condition in job["status"].get("conditions", ()) if condition["type"] == "Failed" and condition["status"] == "True"]
-            if failed and job["metadata"]["name"] not in self._jobs_given_up:
-                self._jobs_given_up.add(job["metadata"]["name"])
-                return f"Job {job['metadata']['name']}: {failed[0].get('reason')}"
+            name, conditions = str(job["metadata"]["name"]), job["status"].get("conditions", ())
+            failed = [condition for condition in conditions if (condition["type"], condition["status"]) == ("Failed", "True")]
+            if failed and name not in self._jobs_given_up:
+                self._jobs_given_up.add(name)
+                return f"Job {name}: {failed[0].get('reason')}"
         return ""
 
     def _counts(self) -> None:

@@ -2,13 +2,13 @@
 from __future__ import annotations
 
 import pytest
+import recorder
 from application_that_records import RecordingApplication, witness
 from conftest import Stage
 from disturbed import ENOUGH, Disturbed, Row, by_schedule
 from kills import schedule
 from namespaces import Namespace
 
-import recorder
 from kubectl_volresize.kube.client import Client
 
 pytestmark = pytest.mark.cluster
@@ -37,9 +37,10 @@ def test_a_loss_that_was_planted_is_found_and_nothing_else(fresh_namespace: Name
     with witness(application) as watcher:
         watcher.wait_for_all(5 * ENOUGH)
         assert watcher.findings() == []
-        linked = {one.record.subject.partition("/")[2] for one in watcher.of(0) if one.record.operation == recorder.LINK_TO}
-        there = application.look(0)["files"]
-        path = next(one.record.subject for one in watcher.of(0) if one.record.operation == recorder.CREATE and one.record.subject in there
-                    and one.record.subject.partition("/")[2] not in linked)
+        # Its own hand must not be faster than ours.
+        application.run(0, "kill -USR1 1; until [ -e /tmp/paused ]; do sleep 0.1; done")
+        files, links = (application.run(0, f"ls /data/{folder}").split() for folder in (recorder.FILES, recorder.LINKS))
+        created = {one.record.subject for one in watcher.of(0) if one.record.operation == recorder.CREATE}
+        path = next(f"{recorder.FILES}/{name}" for name in files if f"{recorder.FILES}/{name}" in created and name not in links)
         application.run(0, f"rm /data/{path}")
         assert watcher.findings() == [f"replica 0: lost: {path}"]

@@ -15,15 +15,22 @@ from .request_steps import Answer
 from .steps import NORMAL, Decision, Step, Wait
 
 
+# No claim ever had this UID.
+NOBODY = "00000000-0000-0000-0000-000000000000"
+
+
 @dataclass(frozen=True)
 class DiscardVolume(Step):
-    """Reclaim policy Delete on a volume that was kept: its provisioner removes it, data and all."""
+    """Reclaim policy Delete on a volume that was kept: its provisioner removes it, data and all. `claim` and `claim_uid`: what it was bound to, which
+    a volume that is only reserved has forgotten (it would stay for ever, see GiveUpVolume)."""
 
     replica: int
     volume: str
     pv: str
     uid: str
     resource_version: str
+    claim: str
+    claim_uid: str
     event = (NORMAL, "VolumeDiscarded")
 
     def __str__(self) -> str:
@@ -127,7 +134,8 @@ def next_for_cleanup(cluster: Cluster, record: Record, request: Request, asked: 
         if volume.retained:
             if against := list(_against(cluster, request, one)):
                 return Answer(asked, FAILED, "; ".join(against))
-            return DiscardVolume(one.entry.replica, one.entry.volume, one.name, one.uid, volume.resource_version)
+            return DiscardVolume(one.entry.replica, one.entry.volume, one.name, one.uid, volume.resource_version,
+                                 one.entry.old_claim, str(volume.claim_ref.get("uid") or one.entry.old_claim_uid or NOBODY))
         why = f" ({volume.status.get('message')})" if volume.status.get("message") else ""
         late = Answer(asked, FAILED, f"volume {one.name} is still there{why}: look at its provisioner, then clean up again")
         return Wait("cleaning", f"volume {one.name} is being removed by its provisioner{why}", poll=0.5, fallback=late)

@@ -37,6 +37,8 @@ class TakeCancel(Step):
 
     def recorded(self, record: Record, now: str) -> Record:
         stopping: Object = {"reason": labels.CANCELLED, "message": "cancelled; what was not migrated yet is as it was", "now": self.now}
+        if record.last_request.get("id") == self.asked.id:
+            return record
         reopened = _reopened(record, self.asked, self.current, str(self), now) if record.terminal else record
         return replace(answered(reopened, self.asked, ACCEPTED, str(self)), stopping=stopping, message=str(self))
 
@@ -55,6 +57,8 @@ class TakeResume(Step):
     event = (NORMAL, "MigrationResumed")
 
     def recorded(self, record: Record, now: str) -> Record:
+        if record.last_request.get("id") == self.asked.id:
+            return record
         given_back = record.reason != "NeedsHuman"
         reopened = _reopened(record, self.asked, self.current, str(self), now)
         if self.current is None and not record.rollback:
@@ -79,6 +83,8 @@ class TakeRollback(Step):
     event = (NORMAL, "RollbackStarted")
 
     def recorded(self, record: Record, now: str) -> Record:
+        if record.last_request.get("id") == self.asked.id:
+            return record
         reopened = _reopened(record, self.asked, None, str(self), now)
         wanted: Object = {"replicas": list(self.replicas), "discard": self.discard, "phase": record.phase, "reason": record.reason,
                           "message": record.message}

@@ -12,7 +12,7 @@ from ..model.record import Record, VolumeRecord
 from ..model.request import Request, Target
 from . import finish, manifests, swap
 from .replica_steps import Hold
-from .rollback_steps import ROLLED_BACK, BeginRollback, EndRollback, GiveUpNewerData, ReplicaRolledBack, forward
+from .rollback_steps import ROLLED_BACK, BeginRollback, EndRollback, GiveUpNewerData, ReplicaRolledBack, forward_again
 from .steps import AskHuman, Decision, KeepVolume, Stop, SuspendRetention, Wait
 from .swap_steps import Release, ReplicaDone
 from .undo_steps import UNDONE
@@ -30,7 +30,7 @@ def migrated(record: Record) -> tuple[int, ...]:
 def turned_request(cluster: Cluster, record: Record, request: Request, ordinal: int) -> Request:
     """What is wanted on the way back of a replica: the old sizes and classes of its claims; of the templates only with the last replica, since a set
     whose templates ask for less than a claim has is at rest, and one that asks for more is what the user wanted to get away from."""
-    targets = tuple(_asked_before(forward(entry)) for entry in record.of_replica(ordinal) if entry.forward)
+    targets = tuple(_asked_before(forward_again(entry)) for entry in record.of_replica(ordinal) if entry.forward)
     stay = [entry for entry in record.volumes if entry.replica != ordinal and entry.phase in _MIGRATED and _in_use(cluster, request, entry)]
     templates: tuple[Target, ...] = ()
     if not stay:

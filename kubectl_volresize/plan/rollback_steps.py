@@ -23,7 +23,8 @@ class BeginRollback(Step):
 
     def recorded(self, record: Record, now: str) -> Record:
         for name, known in self.volumes:
-            record = _put(record, replace(turned(record.volume(self.replica, name)), **known))
+            entry = record.volume(self.replica, name)
+            record = _put(record, replace(entry if entry.forward else turned(entry), **known))
         record = record.with_replica(self.replica, step="holding", pod_uid="", held_at="", intent={})
         return replace(record, phase=labels.SYNCING, current_replica=self.replica, current_volume=",".join(name for name, _ in self.volumes),
                        message=str(self))
@@ -60,7 +61,7 @@ class ReplicaRolledBack(Step):
 
     def recorded(self, record: Record, now: str) -> Record:
         for name in self.volumes:
-            back = replace(forward(record.volume(self.replica, name)), phase="RolledBack", old_claim_uid="", final="", verified="", measured={})
+            back = replace(forward_again(record.volume(self.replica, name)), phase="RolledBack", old_claim_uid="", final="", verified="", measured={})
             record = _put(record, back)
         record = record.with_replica(self.replica, step=ROLLED_BACK, intent={}, not_ready_seconds=self.not_ready_seconds)
         return replace(record, message=str(self), current_replica=None, current_volume="")
@@ -75,11 +76,11 @@ class LeaveReplica(Step):
 
     replica: int
     volumes: tuple[str, ...]
-    event = (NORMAL, "ReplicaUndone")
+    event = (NORMAL, "ReplicaLeft")
 
     def recorded(self, record: Record, now: str) -> Record:
         for name in self.volumes:
-            record = _put(record, forward(record.volume(self.replica, name)))
+            record = _put(record, forward_again(record.volume(self.replica, name)))
         record = record.with_replica(self.replica, step="done", intent={}, pod_uid="", held_at="")
         return replace(record, current_replica=None, current_volume="")
 
@@ -113,9 +114,9 @@ def turned(entry: VolumeRecord) -> VolumeRecord:
                         new_size=entry.old_size, bytes=entry.bytes, files=entry.files, forward=json.dumps(volume_to_json(entry)))
 
 
-def forward(entry: VolumeRecord) -> VolumeRecord:
-    """What `turned` was made from."""
-    return volume_from_json(json.loads(entry.forward))
+def forward_again(entry: VolumeRecord) -> VolumeRecord:
+    """What `turned` was made from; the entry itself when it is not turned."""
+    return volume_from_json(json.loads(entry.forward)) if entry.forward else entry
 
 
 def _put(record: Record, entry: VolumeRecord) -> Record:

@@ -129,10 +129,19 @@ def _reserved(cluster: Cluster, ordinal: int, volumes: tuple[VolumeView, ...]) -
         ref = view.new.claim_ref
         bound_to_successor = view.claim is not None and view.claim.uid != view.entry.old_claim_uid and ref.get("uid") == view.claim.uid
         if not bound_to_successor and not view.new.reserved_for(cluster.namespace, view.entry.old_claim):
-            if ref.get("name") == view.entry.old_claim and view.claim is not None and view.claim.uid == view.entry.old_claim_uid:
-                return AskHuman(f"volume {view.new.name} is bound to claim {view.claim.name}, which uses {view.entry.old_pv}")
+            if user := _user(cluster, view):
+                return AskHuman(f"volume {view.new.name} is bound to claim {user}")
             return Reserve(ordinal, view.target.name, view.new.name, view.new.uid, view.entry.old_claim)
     return None
+
+
+def _user(cluster: Cluster, view: VolumeView) -> str:
+    """A claim that has the new volume and is neither the one that it was made through nor the one that gets it; empty when there is none."""
+    assert view.new is not None
+    ref = view.new.claim_ref
+    bound = ref.get("namespace") not in (None, cluster.namespace) or (view.claim is not None and ref.get("uid") == view.claim.uid)
+    users = [claim.name for claim in cluster.claims.values() if claim.volume_name == view.new.name and claim.uid != view.entry.new_claim_uid]
+    return users[0] if users else f"{ref.get('namespace')}/{ref.get('name')}" if bound else ""
 
 
 def _around_the_set(cluster: Cluster, record: Record, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision:

@@ -77,10 +77,13 @@ def keep_volume(tools: Tools, step: steps.KeepVolume) -> None:
 
 
 def give_up_volume(tools: Tools, step: undo_steps.GiveUpVolume) -> None:
-    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": tools.namespace, "name": step.claim, "uid": step.claim_uid,
-             "resourceVersion": None}
-    spec = {"persistentVolumeReclaimPolicy": step.policy, "claimRef": claim}
-    tools.client.merge_patch(paths.volumes(step.pv), {"metadata": {"uid": step.uid}, "spec": spec})
+    body = _given_up(step.policy, tools.namespace, step.claim, step.claim_uid)
+    tools.client.merge_patch(paths.volumes(step.pv), {"metadata": {"uid": step.uid}, "spec": body})
+
+
+def _given_up(policy: str, namespace: str, name: str, uid: str) -> Object:
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": name, "uid": uid, "resourceVersion": None}
+    return {"persistentVolumeReclaimPolicy": policy, "claimRef": claim}
 
 
 def restore_policy(tools: Tools, step: steps.RestorePolicy) -> None:
@@ -93,8 +96,8 @@ def _volume(tools: Tools, name: str, uid: str, policy: str, meta: Object) -> Non
 
 
 def discard_volume(tools: Tools, step: cleanup.DiscardVolume) -> None:
-    tools.client.merge_patch(paths.volumes(step.pv), {"metadata": {"uid": step.uid, "resourceVersion": step.resource_version},
-                                                      "spec": {"persistentVolumeReclaimPolicy": "Delete"}})
+    body = _given_up("Delete", tools.namespace, step.claim, step.claim_uid)
+    tools.client.merge_patch(paths.volumes(step.pv), {"metadata": {"uid": step.uid, "resourceVersion": step.resource_version}, "spec": body})
 
 
 def create_target(tools: Tools, step: replica_steps.CreateTarget) -> None:

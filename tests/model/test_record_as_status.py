@@ -26,7 +26,7 @@ sometimes = st.none() | counts
 
 
 def _volumes() -> st.SearchStrategy[VolumeRecord]:
-    plain = {spec.name: words for spec in fields(VolumeRecord)}
+    plain = {spec.name: words for spec in fields(VolumeRecord)} | {"verified_at": st.just("") | times, "cleaned": st.none() | st.booleans()}
     return st.builds(VolumeRecord, **{**plain, "replica": ordinals, "phase": st.sampled_from(VOLUME_PHASES), "measured": free, "bytes": sometimes,
                                       "files": sometimes, "passes": st.none() | st.lists(free, max_size=2)})
 
@@ -46,7 +46,7 @@ records = st.builds(
     Record, phase=st.sampled_from(labels.PHASES), conditions=_conditions(), volumes=st.lists(_volumes(), max_size=3).map(tuple),
     replicas=st.lists(_replicas(), max_size=3).map(tuple), current_replica=st.none() | ordinals, current_volume=words, message=words, progress=words,
     start_time=st.just("") | times, completion_time=st.just("") | times, saved_set=words, set_uid=words, retention=free, stopping=free,
-    last_request=free, runner=words)
+    rollback=free, templates=free, last_request=free, runner=words)
 
 
 @given(records)
@@ -59,11 +59,13 @@ def test_the_schema_accepts_any_record_and_drops_no_field_of_it(record: Record) 
     assert wrong(SCHEMA, record.to_status()) == []
 
 
+_FREE = ("retention", "stopping", "rollback", "templates", "last_request")
+
+
 def test_every_field_of_the_record_is_a_field_of_the_schema() -> None:
     # The property above would say nothing of a field that to_status forgets.
     full = Record(phase=labels.SYNCING, volumes=(_full(VolumeRecord),), replicas=(_full(ReplicaRecord),), conditions=({"type": "Ready"},),
-                  current_replica=0, **{spec.name: {"some": "thing"} if spec.name in ("retention", "stopping", "last_request") else "some"
-                                        for spec in fields(Record)
+                  current_replica=0, **{spec.name: {"some": "thing"} if spec.name in _FREE else "some" for spec in fields(Record)
                                         if spec.name not in ("phase", "volumes", "replicas", "conditions", "current_replica")})
     status = full.to_status()
     assert set(status) == set(SCHEMA["properties"])

@@ -13,7 +13,7 @@ from states import (REPLICA, State, claim, claim_name, copied, emptied, exchange
 
 from kubectl_volresize.errors import InvariantBroken
 from kubectl_volresize.model import labels
-from kubectl_volresize.plan import invariants, replica_steps, steps, swap_steps, undo_steps
+from kubectl_volresize.plan import cleanup, invariants, replica_steps, steps, swap_steps, undo_steps
 from kubectl_volresize.plan.views import final_word
 
 BOTH = ("data", "logs")
@@ -98,6 +98,23 @@ RETURNS = (
     *VERIFIED[1:],
 )
 
+
+def _done(given_up: dict[str, str]) -> State:
+    """Replica 2 runs on its new volumes, and the user has given up these that were kept."""
+    state = exchanged(*BOTH).with_set(statefulset(volumes=BOTH)).with_pod(REPLICA, pod(REPLICA))
+    state = state.recording("data", phase="Done").recording("logs", phase="Done")
+    asked = {"id": "1", "verb": "cleanup", "args": {"volumes": given_up}, "outcome": "accepted"}
+    kept = replace(volume(OLD, role="old", claim_name=CLAIM, claim_uid=uid_of(CLAIM)))
+    kept.meta["annotations"]["pv.kubernetes.io/provisioned-by"] = "example.test/disks"
+    return replace(state, record=replace(state.record, phase=labels.COMPLETED, last_request=asked)).with_volumes(kept)
+
+
+def _by_hand(state: State) -> State:
+    return state.with_volumes(volume(OLD, role="old"))
+
+
+DISCARDED = cleanup.DiscardVolume(REPLICA, "logs", OLD, uid_of(OLD), "7", CLAIM, uid_of(CLAIM))
+
 CASES: dict[str, Case] = {
     "hold": Case(replica_steps.Hold(REPLICA, "web-2", uid_of("web-2"), {}), copied(*BOTH), (
         *KEPT, *ORIGINAL, (UNRECORDED, lambda state: state.recording_nothing()))),
@@ -133,9 +150,23 @@ CASES: dict[str, Case] = {
         (f"volume {NEW} is not reserved for claim {CLAIM}", lambda state: state.with_volumes(volume(NEW, claim_name="logs-web-1"))))),
     "thaw": Case(swap_steps.Thaw(REPLICA, "{}", uid_of("statefulset"), "7", SUCCESSOR), exchanged(*BOTH), (*INERT, *RETURNS)),
     "recreate": Case(swap_steps.Recreate(REPLICA, SUCCESSOR), exchanged(*BOTH).with_set(None), (*INERT, *RETURNS)),
+    "discard volume": Case(DISCARDED, _done({OLD: uid_of(OLD)}), (
+        (f"the user did not give up volume {OLD}", lambda state: replace(state, record=replace(state.record, last_request={}))),
+        (f"claim {CLAIM} is not Bound to volume {NEW}", lambda state: state.without_claims(CLAIM)),
+        (f"claim {CLAIM} is not Bound to volume {NEW}", lambda state: state.with_claims(states.our_claim(CLAIM, pv=NEW, phase="Pending"))),
+        (f"claim {CLAIM} is not Bound to volume {NEW}", lambda state: state.with_claims(states.our_claim(CLAIM, pv=NEW, terminating=True))),
+        (f"claim {CLAIM} is not Bound to volume {NEW}", lambda state: state.without_volumes(NEW)),
+        (f"claim {CLAIM} is not Bound to volume {NEW}", lambda state: state.with_claims(claim(CLAIM, pv=OLD))),
+        ("pod web-2 is not Ready", lambda state: state.with_pod(REPLICA, pod(REPLICA, ready=False))),
+        ("pod web-2 is not Ready", lambda state: state.without_pod()),
+        ("StatefulSet web is not there", lambda state: state.with_set(None)),
+        (f"volume {OLD} is used by claim elsewhere", lambda state: state.with_claims(claim("elsewhere", pv=OLD))),
+        (f"volume {OLD} is not one that was kept", lambda state: state.recording("logs", phase="Waiting")),
+        (f"volume {OLD} was made by hand", _by_hand))),
     "give up volume": Case(undo_steps.GiveUpVolume(NEW, uid_of(NEW), "Delete", TEMPORARY, uid_of(TEMPORARY)), copied(*BOTH), (
         (f"volume {NEW} is in use by {CLAIM}", lambda state: state.with_claims(claim(CLAIM, pv=NEW))),
         (f"volume {NEW} is in use", lambda state: state.recording("logs", old_pv_uid=uid_of(NEW))),
+        (f"volume {NEW} is in use", lambda state: state.recording("logs", forward="{}")),
         (f"volume {NEW} is in use by claim-of-others", lambda state: state.with_claims(claim("claim-of-others", pv=NEW))))),
 }
 BROKEN = [(name, index) for name, case in CASES.items() for index in range(len(case.broken))]
@@ -166,7 +197,7 @@ def test_every_guarded_step_has_a_case() -> None:
 
 GUARDED: tuple[type[Any], ...] = (replica_steps.Hold, swap_steps.BeginSwap, swap_steps.Freeze, swap_steps.Release,
                                   swap_steps.DeleteTemporaryClaim, swap_steps.DeleteClaim, swap_steps.CreateClaim,
-                                  swap_steps.Thaw, swap_steps.Recreate, undo_steps.GiveUpVolume)
+                                  swap_steps.Thaw, swap_steps.Recreate, undo_steps.GiveUpVolume, cleanup.DiscardVolume)
 
 
 @pytest.mark.parametrize("kind", GUARDED, ids=lambda kind: kind.__name__)

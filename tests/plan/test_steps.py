@@ -11,20 +11,24 @@ from states import NOW
 
 from kubectl_volresize.model import labels
 from kubectl_volresize.model.record import Record
-from kubectl_volresize.plan import replica_steps, steps, swap_steps, undo_steps
+from kubectl_volresize.model.asked import Asked
+from kubectl_volresize.plan import (cleanup, leave, replica_steps, request_steps, rollback_steps, steps, swap_steps,
+                                    undo_steps)
 from kubectl_volresize.plan.preflight import Finding
 
-ALL = {kind.__name__: kind for module in (steps, undo_steps) for kind in vars(module).values()
+ALL = {kind.__name__: kind for module in (steps, undo_steps, request_steps, rollback_steps, leave, cleanup) for kind in vars(module).values()
        if isinstance(kind, type) and issubclass(kind, steps.Step) and kind is not steps.Step}
 # Something for a field, by its annotation; raw objects by the field's name.
-_PLAIN: dict[str, Any] = {"str": "some", "int": 2, "int | None": None, "tuple[str, ...]": ("data", "logs"), "tuple[Object, ...]": ({"a": 1},),
+_PLAIN: dict[str, Any] = {"str": "some", "int": 2, "int | None": None, "bool": True, "tuple[int, ...]": (2, 1), "tuple[str, ...]": ("data", "logs"),
+                          "Asked": Asked("an id", "cancel", {"now": True}), "tuple[Object, ...]": ({"a": 1},),
                           "tuple[tuple[str, Object], ...]": (("data", {"old_pv": "pv"}), ("more", {"old_pv": "pv-more"})),
+                          "tuple[tuple[str, Any], ...]": (("data", {"old_claim_uid": "u"}), ("more", {"old_claim_uid": "v"})),
                           "tuple[Finding, ...]": (Finding("code", "statefulset/web", "is wrong", "mend it"),
                                                   Finding("other", "pod/web-0", "is not Ready"))}
 _OBJECTS: dict[str, Any] = {
     "values": {"name": "data-web-2-new", "size": "500Mi"}, "claim": {"metadata": {"name": "data-web-2"}, "spec": {"volumeName": "pv-new"}},
     "counts": {"bytes": 1 << 20, "files": 3, "inodes": 4}, "known": {"new_pv": "pv-new", "new_pv_uid": "u"},
-    "successor": {"metadata": {"name": "web"}},
+    "successor": {"metadata": {"name": "web"}}, "templates": {"data": {"size": "1Gi", "storageClass": "standard"}},
     "policy": {"whenDeleted": "Delete", "whenScaled": "Retain"}, "original": {"whenDeleted": "Delete", "whenScaled": "Retain"}}
 
 
@@ -104,7 +108,7 @@ def test_a_refusal_says_every_reason_and_that_nothing_was_changed() -> None:
 
 def test_the_phases_are_walked_as_documented() -> None:
     record, seen = Record(), []
-    for step in (steps.Begin("u"), steps.Accept(1, "{}"), replica_steps.BeginReplica(2, (("data", {}),)), swap_steps.BeginSwap(2, ()),
+    for step in (steps.Begin("u"), steps.Accept(1, "{}", {}), replica_steps.BeginReplica(2, (("data", {}),)), swap_steps.BeginSwap(2, ()),
                  swap_steps.RememberSwapped(2, ("data",)), swap_steps.ReplicaDone(2, ("data",), 4, "1/1"), steps.Complete("done")):
         record = step.recorded(record, NOW)
         seen.append(record.phase)

@@ -131,7 +131,6 @@ def test_resume_goes_on_from_where_a_human_was_needed() -> None:
     api = three_replicas(replicas=1).build()
     submit(api, {"data": "500Mi"})
     # A claim that somebody else made in the gap, until he takes it away again.
-    once_when(api, lambda: api.find("statefulsets", NAMESPACE, SET) is None and step_of(api, 0) == "thawing", lambda: None)
     stranger: list[Object] = []
 
     def strange() -> None:
@@ -200,28 +199,17 @@ def test_rollback_of_a_replica_that_has_not_started_yet_loses_nothing_and_needs_
     api = three_replicas(replicas=1).build()
     before = volume_names(api)
     submit(api, {"data": "500Mi"})
-    api.nodes_full = True  # type: ignore[attr-defined]
-    once_when(api, lambda: step_of(api, 0) == "thawing", lambda: _cordon(api))
+    once_when(api, lambda: step_of(api, 0) == "thawing", lambda: api.faults.unschedulable.update({"web-0": "Insufficient memory"}))
     with api.connected() as client:
         run(api, client)
     assert reason(api) == "NeedsHuman", "the pod should not have found a node"
-    _uncordon(api)
     ask(api, "rollback")
+    once_when(api, lambda: status(api).get("rollback") and step_of(api, 0) == "thawing", api.faults.unschedulable.clear)
     _go_on(api)
     assert answer(api)[0] == "done", answer(api)
-    assert volume_names(api) == before
+    assert volume_names(api) == before and status(api)["phase"] == labels.ROLLED_BACK
     demand_nothing_lost(api)
     demand_nothing_left(api)
-
-
-def _cordon(api: FakeApi) -> None:
-    for node in api.store.all("nodes"):
-        api.rest.change("nodes", node, lambda new: new["spec"].update(unschedulable=True))
-
-
-def _uncordon(api: FakeApi) -> None:
-    for node in api.store.all("nodes"):
-        api.rest.change("nodes", node, lambda new: new["spec"].pop("unschedulable"))
 
 
 # -- cleanup
@@ -249,14 +237,11 @@ def test_cleanup_removes_exactly_the_old_volumes_that_were_confirmed() -> None:
 def test_cleanup_is_refused_while_the_application_does_not_run_on_the_new_volume() -> None:
     api, before = _migrated(1)
     kept = _kept(api, before)
-    pod = api.find("pods", NAMESPACE, "web-0")
-    assert pod is not None
-    api.rest.change("pods", pod, lambda new: new["status"].update(conditions=[{"type": "Ready", "status": "False"}]), status=True)
+    api.faults.unready.add("web-0")
+    api.rest.remove("pods", api.find("pods", NAMESPACE, "web-0") or {})
+    api.settle()
     ask(api, "cleanup", volumes={**kept, "pv-of-somebody": "x"})
-    with api.connected() as client:
-        api.before_call.append(lambda *call: api.rest.change("pods", api.find("pods", NAMESPACE, "web-0") or pod, lambda new: new["status"].update(
-            conditions=[{"type": "Ready", "status": "False"}]), status=True))
-        run(api, client, identity="runner-2", job="web-runner-2")
+    _go_on(api)
     outcome, message = answer(api)
     assert outcome == "refused" and "web-0 is not Ready" in message and "pv-of-somebody is not kept" in message
     assert set(_policies(api)) >= set(kept)

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Lets something of the running cluster fail, and come back: what tests do to a migration that is under way.
 #
-#   fault.sh kubelet N pause|continue|kill|start
-#   fault.sh apiserver pause|continue|kill|start
+#   fault.sh kubelet N pause|kill|start
+#   fault.sh apiserver pause|kill|start
 #   fault.sh node N kill|start                     kubelet, containerd and all that runs in pods; their volumes stay
 #
-# `pause` and `continue` are SIGSTOP and SIGCONT: connections stay open, and nobody answers. `kill` is SIGKILL.
+# `pause` is SIGSTOP: connections stay open, and nobody answers. `kill` is SIGKILL. `start` ends either, and does nothing to what runs.
 set -euo pipefail
 
 # shellcheck source=/dev/null
@@ -74,17 +74,20 @@ kill_node() {
   wait_for 20 "the end of node $n" node_is_dead "$n"
 }
 
-start_unless_running() {
+# bring_back NAME COMMAND...: by that command, unless it only pauses.
+bring_back() {
   local name=$1
   shift
   if is_down "$name"; then
     "$@"
+  else
+    kill -CONT "$(pid_of "$name")"
   fi
 }
 
 start_node() {
   local n=$1
-  start_unless_running "containerd-$n" start_containerd "$n"
+  bring_back "containerd-$n" start_containerd "$n"
   wait_for 30 "containerd of node $n" containerd_answers "$n"
   start_server "kubelet-$n"
 }
@@ -94,9 +97,9 @@ start_server() {
   local name=$1 servers keys=$CLUSTER_DIR/keys
   servers=$(servers_folder)
   case "$name" in
-    kubelet-*) start_unless_running "$name" start_kubelet "${name#kubelet-}" "$servers" "$keys" ;;
+    kubelet-*) bring_back "$name" start_kubelet "${name#kubelet-}" "$servers" "$keys" ;;
     kube-apiserver)
-      start_unless_running "$name" start_apiserver "$servers" "$keys"
+      bring_back "$name" start_apiserver "$servers" "$keys"
       wait_for 60 "the API server" kube get --raw /readyz
       ;;
   esac
@@ -106,7 +109,6 @@ fault() {
   local name=$1 verb=$2
   case "$verb" in
     pause) kill -STOP "$(pid_of "$name")" ;;
-    continue) kill -CONT "$(pid_of "$name")" ;;
     kill) kill_server "$name" ;;
     start) start_server "$name" ;;
     *) usage ;;

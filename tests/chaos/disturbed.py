@@ -47,6 +47,7 @@ class Look:
 
     record: Record = field(default_factory=Record)
     pods: list[Object] = field(default_factory=list)
+    the_set: Object | None = field(default_factory=dict)
     steps: dict[tuple[str, int], float] = field(default_factory=dict)
     movers: dict[int, float] = field(default_factory=dict)
 
@@ -60,8 +61,8 @@ class Disturbed:
     """One migration of the witness' application to `size`. `due` is asked all the time, and disturbs."""
 
     def __init__(self, witness: Witness, client: Client, name: str, size: str) -> None:
-        self._witness, self._client, self._name, self._size = witness, client, name, size
-        self._namespace = witness.application.namespace
+        self._witness, self._client, self.name, self._size = witness, client, name, size
+        self.namespace = witness.application.namespace
         self.look = Look()
         self.began = 0.0
         self._jobs_given_up: set[str] = set()
@@ -71,9 +72,9 @@ class Disturbed:
         self._witness.wait_for_all(ENOUGH)
         known = self._witness.count()
         self.began = time.monotonic()
-        self._namespace.submit(NAME, "--volume", f"data={self._size}", "--bandwidth", BANDWIDTH, "--name", self._name)
+        self.namespace.submit(NAME, "--volume", f"data={self._size}", "--bandwidth", BANDWIDTH, "--name", self.name)
         while not self._completed(row):
-            assert time.monotonic() - self.began < _LONGEST, f"{self._name} is stuck at {self.look.where}: {self.look.record.message}"
+            assert time.monotonic() - self.began < _LONGEST, f"{self.name} is stuck at {self.look.where}: {self.look.record.message}"
             due(self)
             time.sleep(_LOOK_AGAIN_AFTER)
         row.converged, row.seconds = True, time.monotonic() - self.began
@@ -88,21 +89,25 @@ class Disturbed:
             return True
         if why := self._why_resume():
             row.resumes.append(f"{why} at {self.look.where}")
-            assert len(row.resumes) <= _MOST_RESUMES, f"{self._name} does not get there: {row.resumes}"
-            by_hand.resume(self._namespace, self._name)
-            # Its runner has to speak before the phase means anything again.
-            until("the resumed migration goes on", lambda: not self._terminal())
+            assert len(row.resumes) <= _MOST_RESUMES, f"{self.name} does not get there: {row.resumes}"
+            self.resume()
         return False
+
+    def resume(self) -> None:
+        by_hand.resume(self.namespace, self.name)
+        # Its runner has to speak before the phase means anything again.
+        until("the resumed migration goes on", lambda: not self._terminal())
 
     def _terminal(self) -> bool:
         self._observe()
         return self.look.record.terminal
 
     def _observe(self) -> None:
-        migration = self._client.get(paths.migrations(self._namespace.name, self._name))
+        migration = self._client.get(paths.migrations(self.namespace.name, self.name))
         now, look = time.monotonic(), self.look
         look.record = from_status(migration.get("status") or {})
-        look.pods = self._client.list(paths.pods(self._namespace.name))
+        look.pods = self._client.list(paths.pods(self.namespace.name))
+        look.the_set = self._client.find(paths.statefulsets(self.namespace.name, NAME))
         for replica in look.record.replicas:
             look.steps.setdefault((replica.step, replica.ordinal), now)
         for pod in kills.running(look.pods, labels.ROLE_MOVER):
@@ -112,7 +117,7 @@ class Disturbed:
         """When nothing goes on by itself any more; empty while it does."""
         if self.look.record.terminal:
             return f"{self.look.record.phase}({self.look.record.reason}): {self.look.record.message}"
-        for job in self._client.list(paths.jobs(self._namespace.name), f"{labels.MIGRATION}={self._name}"):
+        for job in self._client.list(paths.jobs(self.namespace.name), f"{labels.MIGRATION}={self.name}"):
             name, conditions = str(job["metadata"]["name"]), job["status"].get("conditions", ())
             failed = [condition for condition in conditions if (condition["type"], condition["status"]) == ("Failed", "True")]
             if failed and name not in self._jobs_given_up:

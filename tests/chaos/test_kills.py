@@ -1,15 +1,20 @@
 """Runners and movers die at random, and the application writes on: the migration ends all the same, and whatever was acknowledged is there."""
 from __future__ import annotations
 
+import time
+
 import pytest
 import recorder
+from application import NAME
 from application_that_records import RecordingApplication, witness
 from conftest import Stage
 from disturbed import ENOUGH, Disturbed, Row, by_schedule
-from kills import schedule
-from namespaces import Namespace
+from faults import Once, absent, no_statefulset_may_be_created
+from kills import CONTAINER, DELETION, PROCESS, Killer, running, schedule
+from namespaces import Namespace, until
 
 from kubectl_volresize.kube.client import Client
+from kubectl_volresize.model import labels
 
 pytestmark = pytest.mark.cluster
 
@@ -29,6 +34,26 @@ def test_no_acknowledged_record_is_lost_whoever_dies(seed: int, stage: Stage, cl
         # What is broken must not be taken for the next run's doing.
         stage.clear()
         raise
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("how", [PROCESS, CONTAINER, DELETION])
+def test_a_runner_that_dies_while_the_set_is_absent_is_followed_by_one_that_creates_it(fresh_namespace: Namespace, client: Client, row: Row,
+                                                                                       how: str) -> None:
+    namespace = fresh_namespace
+    application, killer = RecordingApplication(namespace), Killer(namespace, client)
+    killer.start()
+    application.start()
+    with witness(application) as watcher, no_statefulset_may_be_created(namespace, NAME) as lift:
+        def die(run: Disturbed) -> None:
+            (runner,) = running(run.look.pods, labels.ROLE_RUNNER)
+            died = time.monotonic()
+            assert killer.kill(runner, how)
+            lift()
+            until("the StatefulSet stands again", lambda: namespace.names("statefulset", NAME))
+            row.done.append(f"the set stood {time.monotonic() - died:.1f} s later")
+        Disturbed(watcher, client, "app", "48Mi").run(row, Once(f"runner ({how}) killed", absent, die, row.done))
+    assert len(row.done) == 2 and row.findings == [] and namespace.nothing_left() == []
 
 
 def test_a_loss_that_was_planted_is_found_and_nothing_else(fresh_namespace: Namespace) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 
 from builders import NAMESPACE, SET, Cluster
 from fake_api import EAGER, FakeApi, Object, Refusal
+from fake_api.api import Hook
 from fake_api.guard import Guard
 from running import Killed, run
 
@@ -42,7 +43,8 @@ class Stuck(BaseException):
 
 @dataclass(frozen=True)
 class Way:
-    """A path through a migration. `begin`: what was before its runner; `act`: what a user does before call `moment` of it, 0 for nothing."""
+    """A path through a migration. `begin`: what was before its runner; `act`: what a user does before call `moment` of it, 0 for nothing;
+    `watched`: what the guard is told."""
 
     name: str
     cluster: Cluster
@@ -51,6 +53,7 @@ class Way:
     moment: int = 0
     mode: str = EAGER
     seed: int = 0
+    watched: Callable[[FakeApi], None] = lambda api: None
 
     def start(self) -> FakeApi:
         """The cluster at the moment at which the first runner starts."""
@@ -58,15 +61,21 @@ class Way:
         self.begin(api)
         api.calls.clear()
         api.guard = Guard(api)
+        api.oldest_version = api.store.version
+        self.watched(api)
         return api
+
+
+Strike = Callable[[FakeApi, random.Random], "Refusal | None"]
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """`strike` raises, or returns what the server answers instead; None when it has only prepared something. `at`: which calls it is for."""
+    """`strike` raises, or returns what the server answers instead; None when it has only prepared something. It happens before a call, or `after` it
+    was done; `at` says which calls it is for. `kills`: what follows depends on nothing but the state of the cluster."""
 
     name: str
-    strike: Callable[[FakeApi, str, str], Refusal | None]
+    strike: Strike
     after: bool = False
     at: Callable[[str, str], bool] = lambda verb, path: True
     kills: bool = False
@@ -147,11 +156,11 @@ def losses(api: FakeApi) -> tuple[str, ...]:
     """Everything that must never be."""
     api.settle()
     assert api.guard is not None
-    missing = [f"claim {name} lacks {len(tokens)} of its tokens" for name, tokens in api.lost_bytes().items()
-               if not set(tokens) <= api.guard.forgiven.get((NAMESPACE, name), set())]
+    missing = [f"claim {name} lacks some of its data" for name, tokens in api.lost_bytes().items()
+               if any(api.written_on[token] not in api.guard.given_up for token in tokens)]
     used = [f"volume {one.name} was removed with data of {one.claim[1]}" for one in api.lost
             if one.claim in api.written and not api.guard.may_clean_up]
-    return (*api.guard.violations, *missing, *used, *(f"empty claim {one.name} was made" for one in api.empty_claims),
+    return (*dict.fromkeys(api.guard.violations), *missing, *used, *(f"empty claim {one.name} was made" for one in api.empty_claims),
             *(f"volume {volume} was written to by {one} and {other} at once" for volume, one, other in api.shared))
 
 
@@ -209,81 +218,74 @@ def _volume(api: FakeApi, volume: Object) -> list[Any]:
 # -- troubles on a way
 
 
-class Sweep:
-    """`share` of the points, drawn from the way's name and seed; 1.0 for all of them. `anew`: also states that were met before."""
+Point = tuple[int, str]  # number of the call, name of the trouble
 
-    def __init__(self, way: Way, troubles: tuple[Trouble, ...], share: float = 1.0, anew: bool = False, only: str = "") -> None:
-        self._way, self._troubles, self._share, self._only = way, troubles, share, only
-        self._anew = anew or way.mode != EAGER
-        self._draw = random.Random(f"{way.name} {way.seed}")
-        self._met: set[Any] = set()
-        self._parent: int | None = None  # in a child the pipe to it
+
+class Sweep:
+    """`runs`: how many points are tried at most, drawn from the way's name and seed; None for all of them, and for states that were met before too."""
+
+    def __init__(self, way: Way, troubles: tuple[Trouble, ...], runs: int | None, only: str = "") -> None:
+        self._way, self._troubles, self._runs, self._only = way, troubles, runs, only
+        self._alike: dict[Any, list[Point]] = {}
+        self._chosen: dict[Point, int] = {}  # with the number of points that it stands for
+        self._parent: int | None = None      # in a child the pipe to it
         self._tally = Tally(ways=1)
         self._expected = End(None, {}, (), 0)
 
     def run(self) -> Tally:
         """Raises AssertionError when the way itself, without any trouble, does not end well."""
         began = time.monotonic()
-        api = self._way.start()
-        with api.directly_connected() as client:
-            self._expected = play(self._way, api, client)
+        self._expected = self._go(self._remember)
         assert not self._expected.losses and self._expected.code is not None, f"{self._way.name}: {self._expected}"
+        self._choose()
         gc.collect()
         gc.freeze()
-        api = self._way.start()
-        api.before_call.append(lambda number, verb, path: self._points(api, number, verb, path, after=False))
-        api.after_call.append(lambda number, verb, path: self._points(api, number, verb, path, after=True))
-        with api.directly_connected() as client:
-            end = self._play_or_report(api, client)
-        assert end == self._expected, "the same seed gave another run"
+        end = self._go(self._meet)
         gc.unfreeze()
+        assert end == self._expected, "the same seed gave another run"
         self._tally.seconds = time.monotonic() - began
         return self._tally
 
-    def _play_or_report(self, api: FakeApi, client: Client) -> End:
-        """Never returns in a child."""
-        try:
-            end = play(self._way, api, client, self._expected.calls * _MOST_CALLS)
-            said = self._judge(end) if self._parent is not None else (False, "")
-        except BaseException:
-            if self._parent is None:
-                raise
-            said = (False, traceback.format_exc())
-        if self._parent is not None:
-            with os.fdopen(self._parent, "wb") as pipe:
-                pipe.write(pickle.dumps(said))
-            # Not sys.exit: the test session is the parent's to end.
-            os._exit(0)
-        return end
+    def _go(self, at_each: Callable[[FakeApi, int, Trouble, str], Refusal | None]) -> End:
+        api = self._way.start()
+        for hooks, after in ((api.before_call, False), (api.after_call, True)):
+            hooks.append(self._hook(api, after, at_each))
+        with api.directly_connected() as client:
+            return self._play_or_report(api, client)
 
-    def _points(self, api: FakeApi, number: int, verb: str, path: str, after: bool) -> Refusal | None:
-        if self._parent is not None or number <= self._way.moment - (0 if after else 1):
+    def _hook(self, api: FakeApi, after: bool, at_each: Callable[[FakeApi, int, Trouble, str], Refusal | None]) -> Hook:
+        def hook(number: int, verb: str, path: str) -> Refusal | None:
+            if self._parent is None and number >= self._way.moment + after:
+                for trouble in self._troubles:
+                    if trouble.after is after and trouble.at(verb, path) and (answer := at_each(api, number, trouble, f"{verb} {path}")):
+                        return answer
             return None
-        for trouble in self._troubles:
-            if trouble.after is not after or not trouble.at(verb, path):
-                continue
-            point = f"{self._way.name}/{number}/{trouble.name}"
-            if not self._chosen(api, point, trouble):
-                continue
-            if self._fork(f"{point} ({verb} {path})"):
-                return trouble.strike(api, verb, path)
+
+        return hook
+
+    def _remember(self, api: FakeApi, number: int, trouble: Trouble, call: str) -> None:
+        state = (api.store.version, api.clock.now, len(api.processes), sum(map(len, api.logs.values())))
+        same = trouble.kills and self._way.mode == EAGER and self._runs is not None
+        self._alike.setdefault((trouble.name, state if same else number), []).append((number, trouble.name))
+
+    def _choose(self) -> None:
+        classes = [points for points in self._alike.values() if not self._only or self._only in map(self._name, points)]
+        drawn = classes if self._runs is None else random.Random(self._way.name).sample(classes, min(self._runs, len(classes)))
+        self._chosen = {points[0]: len(points) for points in drawn}
+
+    def _name(self, point: Point) -> str:
+        return f"{self._way.name}/{point[0]}/{point[1]}"
+
+    def _meet(self, api: FakeApi, number: int, trouble: Trouble, call: str) -> Refusal | None:
+        point = (number, trouble.name)
+        if self._parent is None and point in self._chosen and self._fork(self._name(point), call, self._chosen[point]):
+            return trouble.strike(api, random.Random(self._name(point)))
         return None
 
-    def _chosen(self, api: FakeApi, point: str, trouble: Trouble) -> bool:
-        if self._only:
-            return point == self._only
-        drawn = self._draw.random() < self._share
-        if not drawn:
-            return False
-        self._tally.points += 1
-        state = (trouble.name, api.store.version, api.clock.now, len(api.processes), sum(map(len, api.logs.values())))
-        known = trouble.kills and state in self._met and not self._anew
-        self._met.add(state)
-        return not known
-
-    def _fork(self, point: str) -> bool:
+    def _fork(self, point: str, call: str, stands_for: int) -> bool:
         """True in the child."""
         self._tally.runs += 1
+        self._tally.points += stands_for
         read, write = os.pipe()
         child = os.fork()
         if child == 0:
@@ -299,8 +301,24 @@ class Sweep:
         if told:
             self._tally.losses += lost
             self._tally.stuck += not lost
-            self._tally.failed.append(f"{point}: {told}")
+            self._tally.failed.append(f"{point} ({call}): {told}")
         return False
+
+    def _play_or_report(self, api: FakeApi, client: Client) -> End:
+        """Never returns in a child."""
+        try:
+            end = play(self._way, api, client, self._expected.calls * _MOST_CALLS or None)
+            said = self._judge(end) if self._parent is not None else (False, "")
+        except BaseException:
+            if self._parent is None:
+                raise
+            said = (False, traceback.format_exc())
+        if self._parent is not None:
+            with os.fdopen(self._parent, "wb") as pipe:
+                pipe.write(pickle.dumps(said))
+            # Not sys.exit: the test session is the parent's to end.
+            os._exit(0)
+        return end
 
     def _judge(self, end: End) -> tuple[bool, str]:
         """Whether something was lost, and what is wrong in words; "" when nothing is."""

@@ -21,12 +21,13 @@ _MAY_CHANGE = ("resources", "storageClassName")
 
 
 class Guard:
-    """Of one cluster. `violations`: what was refused, in sentences. `forgiven`: per claim the tokens that its user gives up (a rollback)."""
+    """Of one cluster. `violations`: what was refused, in sentences. `given_up`: PVs of which the user gives up what was written on them (a rollback);
+    `may_clean_up`: the user wants the volumes gone that nobody uses any more."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self.violations: list[str] = []
-        self.forgiven: dict[Place, set[str]] = {}
+        self.given_up: set[str] = set()
         self.may_clean_up = False
         self._used: set[str] = set()            # PVs that an application has written to
         self._last_set: dict[Place, Object] = {}  # a StatefulSet as it was when it went
@@ -64,10 +65,14 @@ class Guard:
 
     # -- the truth
 
+    def wanted(self, place: Place) -> list[str]:
+        """What the application ever wrote to the claim, but for what its user gives up."""
+        written = self._world.written.get(place, [])
+        return [token for token in written if self._world.written_on[token] not in self.given_up] if self.given_up else written
+
     def _holds_all(self, volume: Object, place: Place) -> bool:
-        present, written = self._world.disks.get(volume["metadata"]["name"], ()), self._world.written.get(place, ())
-        forgiven = self.forgiven.get(place, set())
-        return len(present) + len(forgiven) >= len(written) and {*present, *forgiven}.issuperset(written)
+        present, wanted = self._world.disks.get(volume["metadata"]["name"], []), self.wanted(place)
+        return len(present) >= len(wanted) and set(present).issuperset(wanted)
 
     def _is_safe(self, objects: Objects, place: Place) -> bool:
         """Whether a volume with everything that was ever written to the claim outlives any deletion of claims that has not happened yet."""

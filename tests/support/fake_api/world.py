@@ -81,6 +81,7 @@ class World:
         self.faults = Faults()
         self.disks: dict[str, list[str]] = {}           # tokens by PV name
         self.written: dict[Place, list[str]] = {}       # every token that the application ever wrote, by claim
+        self.written_on: dict[str, str] = {}            # the PV on which each of these tokens was left
         self.sizes: dict[str, TreeCounts] = {}          # what a measurer finds on a PV, where a test says so
         self.processes: dict[str, Process] = {}         # by pod UID
         self.logs: dict[str, list[str]] = {}            # by pod UID
@@ -101,6 +102,7 @@ class World:
                 self.note_writer(process, name)
                 self.disks[name].append(token)
                 self.written.setdefault(process.claims[volume], []).append(token)
+                self.written_on[token] = name
 
     def note_writer(self, process: Process, volume: str) -> None:
         """`process` writes to the PV now: remember whoever else may do so at the same time."""

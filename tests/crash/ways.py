@@ -1,0 +1,78 @@
+"""The ways through a migration that the sweep disturbs: by replicas, volumes, pod management policy, and what the user wants in the end."""
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from builders import NAMESPACE, submit, three_replicas
+from fake_api import EAGER, FakeApi
+from running import ask, run
+from sweep import Way, play
+from troubles import cancel, delete_request
+
+_OLD, _NEW = {"data": "1Gi", "logs": "500Mi"}, {"data": "500Mi", "logs": "100Mi"}
+POLICIES = ("OrderedReady", "Parallel")
+
+
+def fresh(replicas: int, volumes: int, policy: str = "OrderedReady", mode: str = EAGER, seed: int = 0) -> Way:
+    """A migration from the beginning to Completed."""
+    names = list(_OLD)[:volumes]
+    cluster = three_replicas({name: _OLD[name] for name in names}, policy=policy, replicas=replicas)
+    return Way(f"{replicas}x{volumes}-{policy}-{mode}-{seed}", cluster, lambda api: _submit(api, names), mode=mode, seed=seed)
+
+
+def _submit(api: FakeApi, names: list[str]) -> None:
+    submit(api, {name: _NEW[name] for name in names})
+
+
+def calls_of(way: Way) -> int:
+    """How many calls it takes without trouble."""
+    api = way.start()
+    with api.directly_connected() as client:
+        return play(way, api, client).calls
+
+
+def turned(way: Way, moments: int) -> list[Way]:
+    """The same, but its user deletes the VolumeResize or cancels at moments spread over it."""
+    calls, draw = calls_of(way), random.Random(way.name)
+    found = []
+    for number in range(moments):
+        moment = draw.randint(1 + calls * number // moments, calls * (number + 1) // moments)
+        for word, act in (("deleted", delete_request), ("cancelled", cancel)):
+            found.append(replace(way, name=f"{way.name}-{word}@{moment}", act=act, moment=moment))
+    return found
+
+
+def rolled_back(way: Way) -> Way:
+    """A migration that is done goes back, and gives up what was written since."""
+    def begin(api: FakeApi) -> None:
+        _migrate(way, api)
+        ask(api, "rollback", request_id="00000002", discardNewerData=True)
+
+    return replace(way, name=f"{way.name}-rolled-back", begin=begin, watched=_give_up_new_volumes)
+
+
+def _migrate(way: Way, api: FakeApi) -> None:
+    way.begin(api)
+    with api.directly_connected() as client:
+        run(api, client)
+
+
+def _give_up_new_volumes(api: FakeApi) -> None:
+    assert api.guard is not None
+    api.guard.given_up |= {claim["spec"]["volumeName"] for claim in api.store.all("persistentvolumeclaims", NAMESPACE)}
+
+
+def resumed(way: Way) -> Way:
+    """Cancelled in the middle, and taken up again."""
+    middle = calls_of(way) // 2
+
+    def begin(api: FakeApi) -> None:
+        way.begin(api)
+        cancelled = replace(way, act=cancel, moment=len(api.calls) + middle)
+        with api.directly_connected() as client:
+            play(cancelled, api, client)
+        ask(api, "resume", request_id="00000003")
+
+    return replace(way, name=f"{way.name}-resumed", begin=begin)
+

@@ -14,7 +14,7 @@ from ledger import SCHEMA, Ledger, Transaction
 from server import Database
 
 # Between two transactions, so that three of them leave the machine something to migrate with.
-_THINK_SECONDS = 0.01
+_THINK_SECONDS = 0.03
 _RETRY_SECONDS = 0.2
 
 
@@ -86,8 +86,8 @@ class Load:
         self._over.set()
 
     def longest_silence(self) -> float:
-        """Seconds between two acknowledgements."""
-        return max(later.at - earlier.at for earlier, later in zip(self.acknowledged, self.acknowledged[1:]))
+        """Seconds between two acknowledgements; infinite when there never were two."""
+        return max((later.at - earlier.at for earlier, later in zip(self.acknowledged, self.acknowledged[1:])), default=float("inf"))
 
     @contextmanager
     def _session(self) -> Iterator[Session]:

@@ -28,6 +28,7 @@ _BESIDE_SECONDS = 3.0  # of load before and after the migration
 _FIRST_KILL_SECONDS = 5.0  # after the beginning, at most; earlier than the second replica's hold
 _HELD_SECONDS = 300.0  # until one must have been
 _SECOND_KILL_SECONDS = 1.0  # after a pod was seen held, at most
+_OVER_SECONDS = 300.0  # after the second kill: the next runner comes after 20 s, and one more replica may have to be moved
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def migrate(namespace: Namespace, draw: random.Random) -> tuple[Killed, ...]:
     until(f"{victim} is held", lambda: victim in held(namespace), _HELD_SECONDS)
     time.sleep(draw.uniform(0, _SECOND_KILL_SECONDS))
     second = kill_runner(namespace)
+    until("the migration is over", lambda: namespace.migration("postgres")["status"]["phase"] in labels.TERMINAL, _OVER_SECONDS)
     followed = namespace.follow("postgres")
     assert followed.returncode == 0, followed.stdout + followed.stderr
     return first, second

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import ApiError, Forbidden, Unreachable
 from ..model import labels, names
-from ..model.cluster import Budget, Claim, Cluster, Mover, Object, Pod, StatefulSet, View, Volume
+from ..model.cluster import Budget, Claim, Cluster, Migration, Mover, Object, Pod, StatefulSet, View, Volume
 from . import paths
 from .client import Client
 
@@ -56,7 +56,7 @@ def _observe(client: Client, migration: Object, *, volumes: Any, classes: Any, n
     replicas = _replicas(pods, set_name, migration)
     its_namespace = place(namespace)
     return Cluster(
-        namespace=namespace, migration=View(migration), statefulset=StatefulSet(found) if found else None,
+        namespace=namespace, migration=Migration(migration), statefulset=StatefulSet(found) if found else None,
         pods=replicas, claims=claims, volumes=volumes(client, wanted), movers=movers, measurers=measurers,
         budgets=tuple(Budget(raw) for raw in client.list(paths.budgets(namespace))),
         revisions=tuple(View(raw) for raw in client.list(paths.revisions(namespace))),

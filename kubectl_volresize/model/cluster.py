@@ -306,6 +306,15 @@ class StatefulSet(View):
                 and self.annotations.get(labels.REPLICA_MARK) == str(ordinal))
 
 
+class Migration(View):
+    """The VolumeResize at work."""
+
+    @property
+    def uid(self) -> str:
+        """What our marks on other objects name: its UID, or that of the lost one in whose place it stands."""
+        return str(self.status.get("migrationUID") or super().uid)
+
+
 class Budget(View):
     """A PodDisruptionBudget."""
 

@@ -84,7 +84,7 @@ class Record:
     """The whole status. `saved_set`: the StatefulSet's manifest as a JSON string, exactly as read before it was deleted; `set_uid`: the set that we
     know; `stopping` = {reason, message, now}: undo the current replica and end with this; `rollback` = {replicas, discard, phase}: these ordinals go
     back to their old volumes, and if others stay the whole ends in that phase again; `templates`: what volumeClaimTemplates asked for at first,
-    {name: {size, storageClass}}; `last_request` = {id, verb, args, outcome, message}; `runner`: the runner's pod that wrote last."""
+    {name: {size, storageClass}}; `last_request` = {id, verb, args, outcome, message}; `runner`: the runner's pod that wrote last; `mark`: the UID in our marks on other objects, see Migration."""
 
     phase: str = labels.PENDING
     conditions: tuple[Object, ...] = ()
@@ -104,6 +104,7 @@ class Record:
     templates: Object = field(default_factory=dict)
     last_request: Object = field(default_factory=dict)
     runner: str = ""
+    mark: str = ""
 
     def volume(self, ordinal: int, name: str) -> VolumeRecord:
         """The entry of one volume; a fresh one when nothing was recorded yet."""
@@ -165,7 +166,7 @@ class Record:
                  "savedStatefulSet": self.saved_set, "statefulSetUID": self.set_uid,
                  "originalRetentionPolicy": self.retention, "stopping": self.stopping,
                  "rollback": self.rollback, "originalTemplates": self.templates, "lastRequest": self.last_request,
-                 "runner": self.runner}
+                 "runner": self.runner, "migrationUID": self.mark}
         status.update({key: value for key, value in plain.items() if value})
         if self.current_replica is not None:
             status["currentReplica"] = self.current_replica
@@ -192,4 +193,4 @@ def from_status(status: Object) -> Record:
         start_time=status.get("startTime", ""), completion_time=status.get("completionTime", ""), saved_set=status.get("savedStatefulSet", ""),
         set_uid=status.get("statefulSetUID", ""), retention=status.get("originalRetentionPolicy") or {}, stopping=status.get("stopping") or {},
         rollback=status.get("rollback") or {}, templates=status.get("originalTemplates") or {}, last_request=status.get("lastRequest") or {},
-        runner=status.get("runner", ""))
+        runner=status.get("runner", ""), mark=status.get("migrationUID", ""))

@@ -75,9 +75,7 @@ class Engine:
         """Look, and do the one thing that is to be done next; the exit code when nothing is. Raises ApiError, Conflict, Fenced, Unreachable."""
         migration = self._store.read()
         if migration is None:
-            self._tools.log.info("Done", "the VolumeResize is gone, and everything of ours with it")
-            self._tools.lease.remove()
-            return JOB_DONE
+            return self._gone()
         record = from_status(migration.get("status") or {})
         # An exchange takes about a second: it is ended first, or the set would stay frozen or absent until the next pod has started.
         if self._leaving() and not swap.set_may_be_away(record) and not self._namespace_goes():
@@ -104,6 +102,19 @@ class Engine:
         else:
             self._perform(migration, cluster, record, request, decision)
         return None
+
+    def _gone(self) -> int | None:
+        lost = self._store.lost()
+        if lost is not None and not self._namespace_goes():
+            # Whoever took its finalizer off wanted it gone, and not a pod that nobody lets go: what is known of it is put back, and with it the rest.
+            stop = Stop(labels.CANCELLED, "the VolumeResize was deleted by force; what was not migrated yet is as it was")
+            self._tools.log.warning("RecordLost", f"volumeresize/{self._store.name} was deleted by force in the middle; it is written again, "
+                                                  "to put back what was begun")
+            self._store.write_again(stop.recorded(lost, self._tools.now()))
+            return None
+        self._tools.log.info("Done", "the VolumeResize is gone, and everything of ours with it")
+        self._tools.lease.remove()
+        return JOB_DONE
 
     def _namespace_goes(self) -> bool:
         """Then our pod is asked to end like all others, and nobody comes after it to let go."""

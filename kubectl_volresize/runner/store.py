@@ -7,6 +7,7 @@ from dataclasses import replace
 from ..errors import VolresizeError
 from ..kube import paths
 from ..kube.client import Client
+from ..model import labels
 from ..model.cluster import Object
 from ..model.record import Record, from_status
 
@@ -27,15 +28,30 @@ class Store:
     def __init__(self, client: Client, namespace: str, name: str, identity: str) -> None:
         self._client, self.namespace, self.name, self.identity = client, namespace, name, identity
         self._claimed = False
+        self._last: Object | None = None
 
     def read(self) -> Object | None:
         """The whole object, None when it is gone. Raises Fenced."""
         migration = self._client.find(paths.migrations(self.namespace, self.name))
+        if migration is not None:
+            self._last = migration
         if migration is not None and self._claimed:
             runner = str((migration.get("status") or {}).get("runner", ""))
             if runner != self.identity:
                 raise Fenced(runner or "unknown")
         return migration
+
+    def lost(self) -> Record | None:
+        """The record of a VolumeResize that is gone although it was at work: somebody took its finalizer off. None when nothing was at work."""
+        record = from_status((self._last or {}).get("status") or {})
+        return record if self._claimed and record.start_time and not record.terminal else None
+
+    def write_again(self, record: Record) -> None:
+        """The lost VolumeResize in a new object. Raises AlreadyExists when there is another of that name by now."""
+        assert self._last is not None
+        meta = {key: value for key, value in self._last["metadata"].items() if key in ("name", "namespace", "labels", "annotations")}
+        body = {"apiVersion": labels.API_VERSION, "kind": labels.KIND, "metadata": {**meta, "finalizers": [labels.FINALIZER]}, "spec": self._last["spec"]}
+        self.write(self._client.create(paths.migrations(self.namespace), body), record)
 
     def claimed(self, record: Record) -> bool:
         """Whether the record says that we are the one who works on it."""
@@ -45,9 +61,10 @@ class Store:
         """The object as it stands after the write. Raises Conflict when somebody wrote since `migration` was read, OldDefinition."""
         generation = int(migration["metadata"].get("generation") or 0)
         conditions = tuple({**condition, "observedGeneration": condition.get("observedGeneration") or generation} for condition in record.conditions)
-        status = replace(record, conditions=conditions, runner=self.identity).to_status()
+        mark = record.mark or str(migration["metadata"]["uid"])
+        status = replace(record, conditions=conditions, runner=self.identity, mark=mark).to_status()
         written = self._client.replace(paths.migration_status(self.namespace, self.name), {**migration, "status": status})
         if from_status(written.get("status") or {}).to_status() != status:
             raise OldDefinition
-        self._claimed = True
+        self._claimed, self._last = True, written
         return written

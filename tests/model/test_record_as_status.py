@@ -46,7 +46,7 @@ records = st.builds(
     Record, phase=st.sampled_from(labels.PHASES), conditions=_conditions(), volumes=st.lists(_volumes(), max_size=3).map(tuple),
     replicas=st.lists(_replicas(), max_size=3).map(tuple), current_replica=st.none() | ordinals, current_volume=words, message=words, progress=words,
     start_time=st.just("") | times, completion_time=st.just("") | times, saved_set=words, set_uid=words, retention=free, stopping=free,
-    rollback=free, templates=free, last_request=free, runner=words)
+    rollback=free, templates=free, last_request=free, runner=words, mark=words)
 
 
 @given(records)

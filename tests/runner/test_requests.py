@@ -262,3 +262,30 @@ def demand_migrated_but_cleaned(api: FakeApi) -> None:
     demand_nothing_lost(api)
     demand_nothing_left(api)
     assert set(sizes(api).values()) == {"500Mi"}
+
+
+# -- a record that is lost
+
+
+def test_a_record_that_is_deleted_by_force_is_written_again_and_everything_is_put_back() -> None:
+    for step in ("copying", "holding", "swapping", "thawing", "starting"):
+        api = three_replicas(replicas=2).build()
+        before = claim_uids(api)
+        submit(api, {"data": "500Mi"})
+
+        def force(api: FakeApi = api) -> None:
+            found = api.find("volumeresizes", NAMESPACE, SET)
+            assert found is not None
+            api.rest.change("volumeresizes", found, lambda new: new["metadata"].pop("finalizers"))
+            api.rest.remove("volumeresizes", api.find("volumeresizes", NAMESPACE, SET) or {})
+
+        happened = once_when(api, lambda api=api, step=step: step_of(api, 1) == step, force)  # type: ignore[misc]
+        with api.connected() as client:
+            assert run(api, client) == JOB_DONE
+        assert happened and status(api)["phase"] == labels.CANCELLED, step
+        demand_nothing_left(api)
+        if step in ("copying", "holding", "swapping"):
+            demand_untouched(api, before)
+        else:
+            demand_nothing_lost(api)
+            assert sizes(api) == {"data-web-0": "1Gi", "data-web-1": "500Mi"}

@@ -64,6 +64,18 @@ def under(loads: tuple[Load, ...]) -> Iterator[None]:
         each.result()
 
 
+@contextmanager
+def explained(namespace: Namespace) -> Iterator[None]:
+    """A failure also says what the migration and its runners said last; the namespace will be gone when somebody asks."""
+    try:
+        yield
+    except AssertionError as error:
+        status = {key: value for key, value in namespace.migration("postgres").get("status", {}).items() if key in ("phase", "message", "conditions")}
+        pods = namespace.kubectl("get", "pods", "-o", "wide")
+        runners = namespace.kubectl("logs", "-l", f"{labels.ROLE}={labels.ROLE_RUNNER}", "--tail=20", "--prefix", "--ignore-errors")
+        raise AssertionError(f"{error}\n{status}\n{pods}\n{runners}") from error
+
+
 def held(namespace: Namespace) -> tuple[str, ...]:
     return tuple(pod["metadata"]["name"] for pod in namespace.objects("pods")
                  if "deletionTimestamp" in pod["metadata"] and labels.HOLD_FINALIZER in pod["metadata"].get("finalizers", ()))
@@ -84,15 +96,15 @@ def migrate(namespace: Namespace, draw: random.Random) -> tuple[Killed, ...]:
     """To its end, through two runners that are killed: soon after the beginning, and while one of the two last replicas is held."""
     victim = Database.pod(draw.choice((0, 1)))
     namespace.submit("postgres", "--volume", f"data={NEW_SIZE}")
-    until("the migration has begun", lambda: namespace.migration("postgres").get("status", {}).get("phase") == labels.SYNCING)
-    time.sleep(draw.uniform(0, _FIRST_KILL_SECONDS))
-    first = kill_runner(namespace)
-    until(f"{victim} is held", lambda: victim in held(namespace), _HELD_SECONDS)
-    time.sleep(draw.uniform(0, _SECOND_KILL_SECONDS))
-    second = kill_runner(namespace)
-    until("the migration is over", lambda: namespace.migration("postgres")["status"]["phase"] in labels.TERMINAL, _OVER_SECONDS)
-    followed = namespace.follow("postgres")
-    assert followed.returncode == 0, followed.stdout + followed.stderr
+    with explained(namespace):
+        until("the migration has begun", lambda: namespace.migration("postgres").get("status", {}).get("phase") == labels.SYNCING)
+        time.sleep(draw.uniform(0, _FIRST_KILL_SECONDS))
+        first = kill_runner(namespace)
+        until(f"{victim} is held", lambda: victim in held(namespace), _HELD_SECONDS)
+        time.sleep(draw.uniform(0, _SECOND_KILL_SECONDS))
+        second = kill_runner(namespace)
+        until("the migration is over", lambda: namespace.migration("postgres")["status"]["phase"] in labels.TERMINAL, _OVER_SECONDS)
+        assert namespace.migration("postgres")["status"]["phase"] == labels.COMPLETED
     return first, second
 
 

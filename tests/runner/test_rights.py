@@ -7,7 +7,7 @@ from typing import Any
 from builders import NAMESPACE, SET, submit, three_replicas
 from fake_api import FakeApi
 from fake_api.resources import parse
-from running import run
+from running import once_when, run, step_of
 
 from kubectl_volresize.templates import render
 
@@ -78,10 +78,26 @@ def _eviction_refused_after_the_hold() -> FakeApi:
     return api
 
 
+def _record_lost() -> FakeApi:
+    api = three_replicas(replicas=1).build()
+    submit(api, {"data": "500Mi"})
+
+    def force() -> None:
+        found = api.find("volumeresizes", NAMESPACE, SET)
+        assert found is not None
+        api.rest.change("volumeresizes", found, lambda new: new["metadata"].pop("finalizers"))
+        api.rest.remove("volumeresizes", api.find("volumeresizes", NAMESPACE, SET) or found)
+
+    once_when(api, lambda: step_of(api, 0) == "copying", force)
+    with api.connected() as client:
+        run(api, client)
+    return api
+
+
 def test_every_right_is_used_and_every_use_is_granted() -> None:
     # The Job's time to live is set by the entrypoint after the engine is done.
     used: set[Right] = {("patch", "batch", "jobs")}
-    for history in (_whole_migration(), _with_sleepy_controllers(), _given_up(), _eviction_refused_after_the_hold()):
+    for history in (_whole_migration(), _with_sleepy_controllers(), _given_up(), _eviction_refused_after_the_hold(), _record_lost()):
         used |= set(_used(history))
     assert used == _granted("role-runner") | _granted("role-volumes")
 

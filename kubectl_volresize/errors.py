@@ -10,6 +10,7 @@ from typing import Any
 JOB_DONE = 0
 JOB_REFUSED = 41
 JOB_NEEDS_HUMAN = 42
+JOB_FENCED = 43  # another runner works on it: starting this one again would only take it away from that one
 JOB_TERMINATED = 143  # 128 + SIGTERM: the next pod of the Job goes on
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from ..errors import JOB_DONE, VolresizeError
+from ..errors import JOB_DONE, JOB_FENCED, VolresizeError
 from ..kube import paths
 from ..kube.auth import in_cluster
 from ..kube.client import Client
@@ -18,7 +18,7 @@ from .engine import Engine
 from .events import Events
 from .lease import Lease
 from .log import Log
-from .store import Store
+from .store import Fenced, Store
 from .tools import Tools
 
 _FAILED = 1
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(in_cluster(), log, parsed.namespace, parsed.name, asked.is_set)
     except VolresizeError as error:
         log.error("Stopped", f"{error.message} {error.advice}".strip())
-        return _FAILED
+        return JOB_FENCED if isinstance(error, Fenced) else _FAILED
 
 
 def _run(client: Client, log: Log, namespace: str, name: str, leaving: Callable[[], bool]) -> int:

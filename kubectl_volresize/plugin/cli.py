@@ -18,7 +18,7 @@ from .result import Result
 
 PROGRAM = "kubectl volresize"
 INTERRUPTED = 130
-VERBS = ("install", "submit", "logs", "status", "version")
+VERBS = ("install", "submit", "logs", "status", "cancel", "resume", "rollback", "cleanup", "version")
 
 
 class _Verbs(click.Group):

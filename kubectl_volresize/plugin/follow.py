@@ -37,15 +37,17 @@ class TimedOut(VolresizeError):
 
 @dataclass
 class _Position:
-    """How far a pod's log was read: the stamp of the last line, and how many lines with this very stamp."""
+    """How far a pod's log was read: the stamp of the last line, and how many lines with this very stamp. `late`: it is not read from its start."""
 
     stamp: tuple[int, int] = (0, 0)
     count: int = 0
+    late: bool = False
 
-    @property
-    def since(self) -> dict[str, str]:
-        """The API takes whole seconds."""
-        return {"sinceTime": datetime.fromtimestamp(self.stamp[0], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")} if self.count else {}
+    def since(self, elapsed: float) -> dict[str, str]:
+        """The API takes whole seconds. Before the first line those since we began: an age, since our clock is not the node's."""
+        if self.count:
+            return {"sinceTime": datetime.fromtimestamp(self.stamp[0], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        return {"sinceSeconds": str(int(elapsed) + 2)} if self.late else {}
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,22 @@ class Deadline:
     def passed(self) -> bool:
         return self.left is not None and self.left <= 0
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it was begun."""
+        return self.clock() - self.begun
+
+
+Judge = Callable[[Place, str, Object | None, list[View]], Outcome | None]
+
+
+@dataclass(frozen=True)
+class Since:
+    """Where to begin: pods (by UID) whose log is `old`, and those that are `present`, of whose log only what comes from now on counts."""
+
+    old: frozenset[str] = frozenset()
+    present: frozenset[str] = frozenset()
+
 
 def tail(place: Place, name: str) -> Iterator[Item]:
     """What the logs of the runner's pods hold now."""
@@ -76,21 +94,39 @@ def tail(place: Place, name: str) -> Iterator[Item]:
         yield from reader.read(pod, follow=False)
 
 
-def follow(place: Place, name: str, deadline: Deadline, pause: Callable[[float], None] = time.sleep) -> Iterator[Item]:
-    """Log lines as they come, and at last an Outcome. Raises TimedOut, Forbidden; outages of the API server are waited out."""
-    reader, said = _Reader(place, deadline), set[str]()
+def ended(place: Place, name: str, migration: Object | None, jobs: list[View]) -> Outcome | None:
+    """How the migration ended; None while it is not over."""
+    if at_work(jobs):
+        return None
+    end = job_end(jobs[-1]) if jobs else None
+    if migration is None:
+        return Outcome(0, f"{migration_resource(name)} is gone: it was deleted, and what was not migrated yet is as it was")
+    over = outcome(place, migration)
+    if over is not None:
+        return over
+    again = f"Start another: {restart_command(place, name)}"
+    if end is None:
+        return Outcome(5, f"{migration_resource(name)} is not over, but no Job works on it", (again,))
+    why = ": ".join(part for part in (end.get("reason", ""), end.get("message", "")) if part)
+    return Outcome(5, f"job.batch/{jobs[-1].name} ended before the migration did ({why})", (again,))
+
+
+def follow(place: Place, name: str, deadline: Deadline, pause: Callable[[float], None] = time.sleep, judge: Judge = ended,
+           since: Since = Since()) -> Iterator[Item]:
+    """Log lines as they come, and at last the Outcome that `judge` finds. Raises TimedOut, Forbidden; outages of the API server are waited out."""
+    reader, said = _Reader(place, deadline, since), set[str]()
     while True:
         try:
             # The Job is read before the VolumeResize, and both before the pods: what ended a Job was recorded by then, and its last line is there.
             jobs = runner_jobs(place, name)
             migration = place.client.find(paths.migrations(place.namespace, name))
-            pods = runner_pods(place, name)
+            pods = [pod for pod in runner_pods(place, name) if pod.uid not in since.old]
             for pod in pods:
                 # An older one may hang on a dead node for ever; it must not keep us from its successor.
                 yield from reader.read(pod, follow=pod is pods[-1])
-            ended = _ended(place, name, migration, jobs)
-            if ended is not None:
-                yield ended
+            end = judge(place, name, migration, jobs)
+            if end is not None:
+                yield end
                 return
             now, wait = waiting_for(place, pods, jobs), _POLL_SECONDS
         except (ApiError, Unreachable) as error:
@@ -109,15 +145,15 @@ def follow(place: Place, name: str, deadline: Deadline, pause: Callable[[float],
 class _Reader:
     """Reads pods' logs on from where it was."""
 
-    def __init__(self, place: Place, deadline: Deadline) -> None:
-        self._place, self._deadline = place, deadline
+    def __init__(self, place: Place, deadline: Deadline, since: Since = Since()) -> None:
+        self._place, self._deadline, self._since = place, deadline, since
         self._positions: dict[str, _Position] = {}
         self._finished: set[str] = set()
 
     def read(self, pod: Pod, follow: bool) -> Iterator[Item]:
         if pod.uid in self._finished or pod.phase == "Pending":
             return
-        position = self._positions.setdefault(pod.uid, _Position())
+        position = self._positions.setdefault(pod.uid, _Position(late=pod.uid in self._since.present))
         try:
             yield from self._lines(pod, position, follow)
         except Unreachable:
@@ -137,7 +173,7 @@ class _Reader:
         left, had, last = self._deadline.left, position.count, position.stamp
         silence = _SILENCE_SECONDS if left is None else max(1.0, min(_SILENCE_SECONDS, left))
         for line in self._place.client.log(self._place.namespace, pod.name, silence=silence, container=CONTAINER, follow=follow, timestamps=True,
-                                           **position.since):
+                                           **position.since(self._deadline.elapsed)):
             stamp, text = _split(line)
             if stamp is not None:
                 if stamp < last:
@@ -160,19 +196,3 @@ def _split(line: str) -> tuple[tuple[int, int] | None, str]:
     second, fraction, zone = found.groups()
     at = int(datetime.fromisoformat(second + zone).timestamp())
     return (at, int((fraction or "0").ljust(9, "0"))), line[found.end():]
-
-
-def _ended(place: Place, name: str, migration: Object | None, jobs: list[View]) -> Outcome | None:
-    if at_work(jobs):
-        return None
-    end = job_end(jobs[-1]) if jobs else None
-    if migration is None:
-        return Outcome(0, f"{migration_resource(name)} is gone: it was deleted, and what was not migrated yet is as it was")
-    over = outcome(place, migration)
-    if over is not None:
-        return over
-    again = f"Start another: {restart_command(place, name)}"
-    if end is None:
-        return Outcome(5, f"{migration_resource(name)} is not over, but no Job works on it", (again,))
-    why = ": ".join(part for part in (end.get("reason", ""), end.get("message", "")) if part)
-    return Outcome(5, f"job.batch/{jobs[-1].name} ended before the migration did ({why})", (again,))

@@ -1,12 +1,16 @@
-"""The Job of a migration and its pods, as a user asks about them: is it there, has it ended, why does it not start."""
+"""The Job of a migration and its pods, as a user asks about them: is it there, has it ended, why does it not start; and how the next one is made."""
 from __future__ import annotations
 
 from ..errors import Forbidden
 from ..kube import paths
-from ..model import labels
+from ..model import labels, names
 from ..model.cluster import Pod, View
+from ..model.request import Request
+from ..plan import manifests
 from .place import Place
 from .result import Object
+
+_MOST_RUNS = 1000
 
 
 def runner_pods(place: Place, name: str) -> list[Pod]:
@@ -33,14 +37,37 @@ def job_end(job: View) -> Object | None:
                  if condition["type"] in ("Complete", "Failed") and condition["status"] == "True"), None)
 
 
+def may_work(job: View) -> bool:
+    """Whether a Job has, or may get, a pod that works: it has not ended, and nobody suspended it."""
+    return job_end(job) is None and not job.spec.get("suspend")
+
+
 def at_work(jobs: list[View]) -> bool:
-    """Whether the newest Job has not ended; older ones were replaced by it."""
-    return bool(jobs) and job_end(jobs[-1]) is None
+    """Whether the newest Job may still work; older ones were replaced by it."""
+    return bool(jobs) and may_work(jobs[-1])
+
+
+def next_job(request: Request, name: str, namespace: str, jobs: list[View]) -> Object:
+    """The Job of the migration's next run, not created yet; `jobs`: those that there are."""
+    from ..templates import render
+
+    taken = {job.name for job in jobs}
+    latest = max((attempt for attempt in range(1, _MOST_RUNS) if names.job(name, attempt) in taken), default=0)
+    job: Object = render("job", **manifests.job_values(request, name, namespace, latest + 1))
+    return job
+
+
+def suspended(place: Place, job: View, dry_run: str = "none") -> Object:
+    """The Job after nobody may start a pod for it any more; its pod is asked to end, and is not waited for: a dead node never lets go of it."""
+    patch = {"metadata": {"uid": job.uid}, "spec": {"suspend": True}}
+    if dry_run == "client":
+        return {**job.raw, "spec": {**job.spec, "suspend": True}}
+    return place.client.merge_patch(paths.jobs(place.namespace, job.name), patch, dry_run=dry_run == "server")
 
 
 def restart_command(place: Place, name: str) -> str:
-    """Submitting a VolumeResize as it stands adopts it and creates the Job that is missing."""
-    return f"{place.kubectl('get', 'volumeresize', name, '-o', 'yaml')} | {place.command('submit', '-f', '-')}"
+    """Creates the Job that is missing."""
+    return place.command("resume", f"vr/{name}")
 
 
 def waiting_for(place: Place, pods: list[Pod], jobs: list[View]) -> str:

@@ -75,3 +75,17 @@ def output_option(*formats: str, default: str = result.TEXT) -> Callable[[Comman
 def dry_run_option(function: Command) -> Command:
     return click.option("--dry-run", type=click.Choice(["none", "client", "server"]), default="none", show_default=True,
                         help="Only print what would be sent (client), or send it without keeping it (server)")(function)
+
+
+def waiting_options(function: Command) -> Command:
+    """--wait/--no-wait and --timeout of the verbs that ask a runner for something, as parameters `wait` and `timeout`."""
+    for decorate in (
+            click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+                         help="Stop waiting after this time, with exit code 124; what was asked for goes on"),
+            click.option("--wait/--no-wait", default=True, show_default=True, help="Follow the log until it is done, or only ask for it")):
+        function = decorate(function)
+    return function
+
+
+def yes_option(function: Command) -> Command:
+    return click.option("-y", "--yes", is_flag=True, help="Do not ask; needed where there is no terminal to ask on")(function)

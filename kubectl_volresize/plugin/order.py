@@ -69,7 +69,7 @@ def order(flags: Flags) -> Order:
     if twice:
         raise UsageError(f"--volume names {', '.join(twice)} twice")
     chosen = image(flags.image, None, os.environ)
-    request = Request(statefulset=wanted.name, targets=targets, mover={"image": chosen.name}, copy=_copy(flags))
+    request = Request(statefulset=wanted.name, targets=targets, mover={"image": chosen.name}, copy=copy_with(flags.bandwidth))
     if flags.head_room is not None:
         request = replace(request, head_room=flags.head_room)
     return Order(request=request, name=_checked_name(flags.name, "--name") if flags.name else None, image_asked=chosen.asked)
@@ -82,16 +82,17 @@ def _volume(text: str) -> Target:
         raise UsageError(f"--volume {text}: {error.message}; {error.advice}") from error
 
 
-def _copy(flags: Flags) -> Object:
-    if not flags.bandwidth:
+def copy_with(bandwidth: str | None) -> Object:
+    """spec.copy for --bandwidth. Raises UsageError."""
+    if not bandwidth:
         return {}
     try:
-        too_slow = parse_bytes(flags.bandwidth) <= 0
+        too_slow = parse_bytes(bandwidth) <= 0
     except BadQuantity as error:
-        raise UsageError(f"--bandwidth {flags.bandwidth}: {error.message}; write it like 50M") from error
+        raise UsageError(f"--bandwidth {bandwidth}: {error.message}; write it like 50M") from error
     if too_slow:
-        raise UsageError(f"--bandwidth {flags.bandwidth}: it must be more than 0 bytes per second")
-    return {"bandwidth": flags.bandwidth}
+        raise UsageError(f"--bandwidth {bandwidth}: it must be more than 0 bytes per second")
+    return {"bandwidth": bandwidth}
 
 
 def _from_file(flags: Flags, filename: str) -> Order:

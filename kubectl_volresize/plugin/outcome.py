@@ -4,6 +4,8 @@ from __future__ import annotations
 from ..errors import NeedsHuman, Refused, Resumable, VolresizeError
 from ..model import labels
 from ..model.record import Record, from_status
+from ..plan.cleanup import kept
+from ..plan.rollback import migrated
 from .place import Place
 from .result import Object, Outcome
 from .words import migration_resource
@@ -33,31 +35,32 @@ def advice(place: Place, migration: Object) -> tuple[str, ...]:
     record, name = from_status(migration.get("status") or {}), migration["metadata"]["name"]
     if not record.terminal:
         return (f"Follow it: {place.command('logs', f'vr/{name}', '-f')}",)
-    if record.phase == labels.COMPLETED:
-        return _kept_volumes(place, name, record)
     if record.phase == labels.FAILED:
         return _after_failure(place, migration, record)
-    return ()
+    goes_on = (f"To go on with the rest: {place.command('resume', f'vr/{name}')}",) if record.phase == labels.CANCELLED else ()
+    return goes_on + _kept_volumes(place, name, record)
 
 
 def _kept_volumes(place: Place, name: str, record: Record) -> tuple[str, ...]:
     """Their names stand in the message and in the table already."""
-    if not any(entry.old_pv for entry in record.volumes):
+    if not kept(record):
         return ()
-    selector = f"{labels.MIGRATION}={name},{labels.ROLE}={labels.ROLE_OLD}"
-    return ("The old volumes keep their data (reclaim policy Retain) until you delete them. See them:",
-            f"  {place.where.kubectl('get', 'pv', '-l', selector)}")
+    what = "smaller volumes" if record.phase == labels.ROLLED_BACK else "old volumes"
+    back = ("To go back to them:", f"  {place.command('rollback', f'vr/{name}')}") if migrated(record) else ()
+    return (f"The {what} keep their data (reclaim policy Retain) until you clean up:", f"  {place.command('cleanup', f'vr/{name}')}", *back)
 
 
 def _after_failure(place: Place, migration: Object, record: Record) -> tuple[str, ...]:
+    name = migration["metadata"]["name"]
     volumes = [word for volume in migration["spec"]["volumes"] for word in ("--volume", _flag(volume))]
     again = place.command("submit", migration["spec"]["statefulSetName"], *volumes)
-    look = place.kubectl("get", f"{labels.PLURAL}.{labels.GROUP}", migration["metadata"]["name"], "-o", "yaml")
+    look = place.kubectl("get", f"{labels.PLURAL}.{labels.GROUP}", name, "-o", "yaml")
+    resume = f"  {place.command('resume', f'vr/{name}')}"
     return {
         "Refused": ("Nothing was touched. Remove the causes, then submit again:", f"  {again}"),
-        "Resumable": ("No data is lost; the replica at work is back on its old volumes. Remove the cause, then submit again for the rest:",
-                      f"  {again}"),
-        "NeedsHuman": ("It stopped and left everything as it stands; the old volumes are kept. What was done and under which names:", f"  {look}"),
+        "Resumable": ("No data is lost; the replica at work is back on its old volumes. Remove the cause, then go on with the rest:", resume),
+        "NeedsHuman": ("It stopped and left everything as it stands; the old volumes are kept. What was done and under which names:", f"  {look}",
+                       "Once the cause is removed, go on from there:", resume),
     }.get(reason(record), (f"Look at the record: {look}",))
 
 

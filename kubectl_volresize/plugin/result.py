@@ -63,6 +63,16 @@ class VersionInfo(Result):
     image_from: str = ""
 
 
+@dataclass(frozen=True)
+class Preview:
+    """What would be done, shown before the user is asked: sentences, a table, sentences."""
+
+    lines: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
 # -- what comes while a log is followed
 
 

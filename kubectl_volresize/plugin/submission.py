@@ -11,11 +11,11 @@ from ..model.request import Request, from_spec
 from ..plan import manifests, preflight
 from ..plan.preflight import Finding
 from . import target
-from .job import at_work, runner_jobs
+from .job import at_work, next_job, runner_jobs
 from .order import Order
 from .place import Place
 from .result import Change, Object
-from .words import migration_resource
+from .words import done, migration_resource
 
 
 class PreflightRefused(Refused):
@@ -174,11 +174,9 @@ def _refused(refusals: list[Finding]) -> PreflightRefused:
     return PreflightRefused("\n".join(lines))
 
 
-_DONE = {"none": "created", "client": "created (dry run)", "server": "created (server dry run)"}
-
-
 def _create(place: Place, migration: Object, request: Request, notes: tuple[str, ...], dry_run: str) -> Submitted:
-    name, job = migration["metadata"]["name"], _job(request, migration["metadata"]["name"], place.namespace, attempt=1)
+    name = migration["metadata"]["name"]
+    job = next_job(request, name, place.namespace, [])
     if dry_run != "client":
         try:
             migration = place.client.create(paths.migrations(place.namespace), migration, dry_run=dry_run == "server")
@@ -189,27 +187,20 @@ def _create(place: Place, migration: Object, request: Request, notes: tuple[str,
         except VolresizeError as error:
             raise JobMissing(error.fields.get("message") or error.message, name=migration_resource(name),
                              command=place.kubectl("delete", "volumeresize", name)) from error
-    return Submitted(name, (Change(migration, _DONE[dry_run]), Change(job, _DONE[dry_run])), notes)
+    return Submitted(name, (Change(migration, done("created", dry_run)), Change(job, done("created", dry_run))), notes)
 
 
 def _adopt(place: Place, migration: Object, ordered: Order, notes: tuple[str, ...], dry_run: str) -> Submitted:
     """Only the Job that is missing, and the image in a VolumeResize that somebody applied without one: its runner starts the movers with it."""
-    meta, done = migration["metadata"], "unchanged"
+    meta, change = migration["metadata"], "unchanged"
     request, server = from_spec(migration["spec"]), dry_run == "server"
     if not request.image:
         request = replace(request, mover={**request.mover, "image": ordered.request.image})
         patch = {"metadata": {"resourceVersion": meta["resourceVersion"]}, "spec": {"mover": request.mover}}
-        done = _DONE[dry_run].replace("created", "configured")
+        change = done("configured", dry_run)
         if dry_run != "client":
             migration = place.client.merge_patch(paths.migrations(place.namespace, meta["name"]), patch, dry_run=server)
-    job = _job(request, meta["name"], place.namespace, attempt=len(runner_jobs(place, meta["name"])) + 1)
+    job = next_job(request, meta["name"], place.namespace, runner_jobs(place, meta["name"]))
     if dry_run != "client":
         job = place.client.create(paths.jobs(place.namespace), job, dry_run=server)
-    return Submitted(meta["name"], (Change(migration, done), Change(job, _DONE[dry_run])), notes)
-
-
-def _job(request: Request, name: str, namespace: str, attempt: int) -> Object:
-    from ..templates import render
-
-    job: Object = render("job", **manifests.job_values(request, name, namespace, attempt))
-    return job
+    return Submitted(meta["name"], (Change(migration, change), Change(job, done("created", dry_run))), notes)

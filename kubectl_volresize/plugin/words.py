@@ -17,6 +17,11 @@ def migration_resource(name: str) -> str:
     return f"{labels.KIND.lower()}.{labels.GROUP}/{name}"
 
 
+def done(word: str, dry_run: str) -> str:
+    """`word`, and that it was not done, as kubectl says it."""
+    return word + {"none": "", "client": " (dry run)", "server": " (server dry run)"}[dry_run]
+
+
 def instant(rfc3339: str) -> float:
     """Seconds since the epoch."""
     return datetime.fromisoformat(rfc3339).timestamp()

@@ -12,8 +12,10 @@ from kubectl_volresize.plugin.completion import candidates
 
 
 @pytest.mark.parametrize(("words", "offered"), [
-    ([], {"install", "submit", "logs", "status", "version"}),
+    ([], {"install", "submit", "logs", "status", "cancel", "resume", "rollback", "cleanup", "version"}),
     (["s"], {"submit", "status"}),
+    (["r"], {"resume", "rollback"}),
+    (["cleanup", "--re"], {"--release"}),
     (["logs", "--t"], {"--timeout"}),
     (["status", "-o", "w"], {"wide"}),
     (["submit", "--dry-run", ""], {"none", "client", "server"})])
@@ -31,7 +33,8 @@ def test_sets_and_migrations_are_offered_where_they_are_meant(api: FakeApi) -> N
     submit(api, {"data": "500Mi"}, name="web-2")
     assert candidates(["submit", ""])[0] == ["db", SET]
     assert candidates(["submit", "sts/d"])[0] == ["sts/db"]
-    assert candidates(["logs", ""])[0] == [SET]
+    for verb in ("logs", "cancel", "resume", "rollback", "cleanup"):
+        assert candidates([verb, ""])[0] == [SET]
     assert candidates(["status", "vr/"])[0] == ["vr/web-2"]
     assert candidates(["-n", "elsewhere", "status", ""])[0] == []
     assert NAMESPACE in candidates(["status", "-n", ""])[0]

@@ -167,7 +167,7 @@ def test_a_job_that_gave_up_without_an_outcome_is_no_success(migration: Migratio
     answer = plugin(*FOLLOW)
     assert answer.code == 5
     assert "job.batch/web-runner ended before the migration did (BackoffLimitExceeded" in answer.err
-    assert f"kubectl get volumeresize web -o yaml -n {NAMESPACE} | kubectl volresize submit -f - -n {NAMESPACE}" in answer.err
+    assert f"kubectl volresize resume vr/web -n {NAMESPACE}" in answer.err
 
 
 def test_a_migration_without_a_job_is_not_waited_for(migration: Migration, plugin: Plugin) -> None:

@@ -109,7 +109,7 @@ def test_a_migration_that_nobody_works_on_says_which_command_starts_it(api: Fake
     add(api, job=False)
     answer = plugin("status", "web")
     assert "Runner:       no Job works on it" in answer.out
-    assert f"Start one: kubectl get volumeresize web -o yaml -n {NAMESPACE} | kubectl volresize submit -f - -n {NAMESPACE}" in answer.out
+    assert f"Start one: kubectl volresize resume vr/web -n {NAMESPACE}" in answer.out
 
 
 def test_who_may_not_see_jobs_still_sees_the_record(api: FakeApi, plugin: Plugin) -> None:
@@ -120,10 +120,12 @@ def test_who_may_not_see_jobs_still_sees_the_record(api: FakeApi, plugin: Plugin
 
 
 @pytest.mark.parametrize(("phase", "reason", "said"), [
-    ("Completed", "", "See them:\n  kubectl get pv -l storage.maurice.fr/migration=web,storage.maurice.fr/role=old"),
+    ("Completed", "", "until you clean up:\n  kubectl volresize cleanup vr/web -n prod\n"),
+    ("Completed", "", "To go back to them:\n  kubectl volresize rollback vr/web -n prod"),
+    ("Cancelled", "", "To go on with the rest: kubectl volresize resume vr/web -n prod"),
     ("Failed", "Refused", "Remove the causes, then submit again:\n  kubectl volresize submit web --volume data=500Mi"),
-    ("Failed", "Resumable", "is back on its old volumes. Remove the cause, then submit again for the rest:\n  kubectl volresize submit web"),
-    ("Failed", "NeedsHuman", "left everything as it stands")])
+    ("Failed", "Resumable", "is back on its old volumes. Remove the cause, then go on with the rest:\n  kubectl volresize resume vr/web -n prod"),
+    ("Failed", "NeedsHuman", "Once the cause is removed, go on from there:\n  kubectl volresize resume vr/web -n prod")])
 def test_the_next_step_follows_from_the_outcome(api: FakeApi, plugin: Plugin, phase: str, reason: str, said: str) -> None:
     over = {**AT_WORK, "phase": phase, "completionTime": "2026-01-01T02:03:04Z", "conditions": ready(reason) if reason else []}
     add(api, **over)

@@ -1,0 +1,29 @@
+"""Asking the user before something that cannot be taken back. On stderr, as all that is no result, so that stdout can be piped."""
+from __future__ import annotations
+
+import sys
+
+import click
+
+from ...errors import UsageError
+from .. import result
+from .tables import table
+
+
+def show(preview: result.Preview) -> None:
+    """What would be done."""
+    for line in preview.lines:
+        print(line, file=sys.stderr)
+    if preview.rows:
+        print(table(preview.header, preview.rows), file=sys.stderr)
+    for line in preview.notes:
+        print(line, file=sys.stderr)
+
+
+def given(question: str, yes: bool) -> bool:
+    """Whether the user agrees; `yes`: he has said so already. Raises UsageError when there is nobody to ask."""
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} There is no terminal to ask on: say it with --yes")
+    return click.confirm(question, default=False, err=True)

@@ -1,0 +1,114 @@
+"""`submit` of what must not be started: exit code 4, every reason at once and nothing created; or nothing to do."""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from builders import NAMESPACE, Cluster, three_replicas
+from calling import Plugin, written
+from fake_api import FakeApi
+from submitting import BOTH, MANIFEST, SUBMIT, migration, set_status
+
+from kubectl_volresize.model import labels
+
+
+def refused(api: FakeApi, plugin: Plugin, *arguments: str) -> str:
+    answer = plugin("submit", "web", *arguments)
+    assert (answer.code, answer.out) == (4, "")
+    assert written(api) == [] and not [call for call in api.calls if call.verb == "create"]
+    return answer.err
+
+
+def test_a_size_that_is_not_smaller_is_refused(api: FakeApi, plugin: Plugin) -> None:
+    said = refused(api, plugin, "--volume", "data=2Gi")
+    for ordinal in range(3):
+        assert f"persistentvolumeclaim/data-web-{ordinal} has 1Gi, which is not more than the newSize 2Gi" in said
+    assert "fix: choose a size below 1Gi" in said
+
+
+def test_a_volume_that_the_set_does_not_have_is_refused(api: FakeApi, plugin: Plugin) -> None:
+    assert "statefulset/web has no volumeClaimTemplate 'nonexistent'; it has: data" in refused(api, plugin, "--volume", "nonexistent=500Mi")
+
+
+def test_a_pod_disruption_budget_that_allows_nothing_is_refused(connect: Callable[[Cluster], FakeApi], plugin: Plugin) -> None:
+    api = connect(three_replicas().with_budget(min_available=3))
+    plugin("install", "-n", NAMESPACE)
+    api.calls.clear()
+    assert "poddisruptionbudget/web-1 allows no disruption of the set's pods now (PDB" in refused(api, plugin, "--volume", "data=500Mi")
+
+
+def test_two_wrong_things_are_said_at_once(api: FakeApi, plugin: Plugin) -> None:
+    said = refused(api, plugin, "--volume", "data=2Gi", "--volume", "nonexistent=1Gi")
+    assert "no volumeClaimTemplate 'nonexistent'" in said and "data-web-0 has 1Gi" in said
+
+
+def test_a_set_that_does_not_exist_is_refused(api: FakeApi, plugin: Plugin) -> None:
+    answer = plugin("submit", "wbe", "--volume", "data=500Mi")
+    assert (answer.code, written(api)) == (4, [])
+    assert f"statefulset/wbe does not exist in namespace {NAMESPACE}" in answer.err
+
+
+def test_a_cluster_without_the_kind_is_refused_with_the_command_that_brings_it(connect: Callable[[Cluster], FakeApi], plugin: Plugin) -> None:
+    api = connect(three_replicas().without_installation())
+    assert f"kubectl volresize install -n {NAMESPACE}" in refused(api, plugin, "--volume", "data=500Mi")
+
+
+def test_a_namespace_without_account_and_bindings_is_refused_beside_the_other_reasons(connect: Callable[[Cluster], FakeApi], plugin: Plugin) -> None:
+    api = connect(three_replicas())
+    plugin("install")
+    api.calls.clear()
+    said = refused(api, plugin, "--volume", "data=2Gi")
+    for missing in ("rolebinding/volresize-runner", f"clusterrolebinding/volresize-runner-{NAMESPACE}", "data-web-0 has 1Gi"):
+        assert missing in said
+
+
+def test_what_the_user_may_not_read_is_left_to_the_job(api: FakeApi, plugin: Plugin) -> None:
+    api.denied |= {("get", "persistentvolumes"), ("list", "nodes"), ("list", "storageclasses")}
+    api.denied |= {("get", "rolebindings"), ("get", "clusterrolebindings")}
+    answer = plugin(*SUBMIT)
+    assert answer.code == 0 and written(api) == BOTH
+    assert "left to the Job" in answer.err and "persistentvolumes" in answer.err
+
+
+def test_an_operators_set_is_warned_about_and_not_refused(connect: Callable[[Cluster], FakeApi], plugin: Plugin) -> None:
+    api = connect(three_replicas())
+    plugin("install", "-n", NAMESPACE)
+    found = api.find("statefulsets", NAMESPACE, "web")
+    assert found is not None
+    owner = {"apiVersion": "db.example/v1", "kind": "Database", "name": "main", "uid": "u", "controller": True}
+    api.rest.change("statefulsets", found, lambda new: new["metadata"].update(ownerReferences=[owner]))
+    api.faults.stopped.add("garbage")
+    answer = plugin(*SUBMIT)
+    assert answer.code == 0 and "warning: statefulset/web: belongs to Database/main" in answer.err
+
+
+def test_a_user_who_may_not_see_migrations_is_told_which_role_he_lacks(api: FakeApi, plugin: Plugin) -> None:
+    api.denied.add(("list", "volumeresizes"))
+    answer = plugin(*SUBMIT)
+    assert (answer.code, written(api)) == (1, [])
+    assert "cannot list resource" in answer.err and "role `edit`" in answer.err
+
+
+def test_another_size_while_one_runs_is_refused(api: FakeApi, plugin: Plugin) -> None:
+    plugin(*SUBMIT)
+    api.calls.clear()
+    assert "volumeresize/web works on statefulset/web and is not finished" in refused(api, plugin, "--volume", "data=400Mi")
+
+
+# -- nothing to do
+
+
+@pytest.mark.parametrize(("options", "code"), [([], 0), (["--error-unchanged"], 3)])
+def test_sizes_that_are_there_already_need_no_job(api: FakeApi, plugin: Plugin, options: list[str], code: int) -> None:
+    answer = plugin("submit", "web", "--volume", "data=1Gi", *options)
+    assert (answer.code, written(api)) == (code, [])
+    assert "nothing to do" in answer.err
+
+
+def test_a_pipeline_may_submit_its_manifest_again_after_all_is_done(api: FakeApi, plugin: Plugin) -> None:
+    text = MANIFEST.replace("500Mi", "1Gi")
+    api.rest.post(labels.PLURAL, {"metadata": {"name": "shrink", "namespace": NAMESPACE},
+                                  "spec": {"statefulSetName": "web", "volumes": [{"name": "data", "newSize": "1Gi"}]}})
+    set_status(api, labels.PLURAL, migration(api, "shrink"), phase="Completed")
+    answer = plugin("submit", "-f", "-", stdin=text)
+    assert (answer.code, written(api)) == (0, []) and "nothing to do" in answer.err

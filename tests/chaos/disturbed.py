@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import by_hand
 import kills
 from application import NAME
 from application_that_records import Witness
@@ -20,7 +19,7 @@ from kubectl_volresize.model.cluster import Object
 from kubectl_volresize.model.record import Record, from_status
 
 ENOUGH = 20  # acknowledgements of each replica before, during and after its stop
-BANDWIDTH = "1M"
+BANDWIDTH = "2M"
 _LONGEST = 420.0  # seconds until a migration counts as stuck
 _LOOK_AGAIN_AFTER = 0.05
 _MOST_RESUMES = 8
@@ -94,7 +93,8 @@ class Disturbed:
         return False
 
     def resume(self) -> None:
-        by_hand.resume(self.namespace, self.name)
+        resumed = self.namespace.volresize("resume", f"vr/{self.name}", "--no-wait")
+        assert resumed.returncode == 0, resumed.stdout + resumed.stderr
         # Its runner has to speak before the phase means anything again.
         until("the resumed migration goes on", lambda: not self._terminal())
 

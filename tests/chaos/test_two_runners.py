@@ -11,7 +11,7 @@ from application_that_records import RecordingApplication, witness
 from disturbed import Disturbed, Row
 from faults import Once, at_step, why_not_here
 from kills import running
-from namespaces import Namespace
+from namespaces import Namespace, until
 
 from kubectl_volresize.kube.client import Client
 from kubectl_volresize.model import labels
@@ -61,9 +61,9 @@ def doubled(namespace: Namespace, client: Client, row: Row, holder: str) -> Doub
         second_job(namespace, holder)
 
     def both(run: Disturbed) -> None:
-        logs.append(namespace.kubectl("logs", f"job/{SECOND}"))
+        logs.append(until("the second one says something", lambda: namespace.kubectl("logs", f"job/{SECOND}")))
     second = Once("a second Job", at_step("copying", 1), start, row.done)
-    look = Once("both at work", lambda run: len(running(run.look.pods, labels.ROLE_RUNNER)) == 2, both, row.done, delay=3)
+    look = Once("both at work", lambda run: len(running(run.look.pods, labels.ROLE_RUNNER)) == 2, both, row.done)
 
     def disturbance(run: Disturbed) -> None:
         second(run)

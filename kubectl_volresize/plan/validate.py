@@ -61,7 +61,8 @@ def _measure(cluster: Cluster, record: Record, request: Request, wanted: tuple[t
             continue
         if measurer.event == "measured":
             return RememberMeasured(ordinal, target.name, measurer.said["counts"])
-        if measurer.ended:
+        # One that goes was told to, by us when something spoke against the migration for a moment; another will count in its place.
+        if measurer.ended and not measurer.pod.terminating:
             return Refuse((_not_measured(measurer, request, ordinal, target),))
     for (ordinal, volume), measurer in cluster.measurers.items():
         if record.volume(ordinal, volume).measured and not measurer.pod.terminating:

@@ -8,7 +8,7 @@ from kubectl_volresize.model import names
 from kubectl_volresize.model.cluster import Mover
 from kubectl_volresize.model.record import Record
 from kubectl_volresize.plan.replica import next_for_replica
-from kubectl_volresize.plan.steps import Decision, RemovePod
+from kubectl_volresize.plan.steps import Decision, RemovePod, Wait
 from kubectl_volresize.plan.validate import next_to_validate
 
 MOVER = names.mover(states.MIGRATION, REPLICA, "data")
@@ -34,6 +34,13 @@ def test_a_measurer_of_an_earlier_request_of_the_same_name_is_removed_and_not_be
     measurer = Mover(states.copier_pod("measurer", 0, migration_uid="of the request before"), {"event": "measured", "counts": {"bytes": 1}})
     decision = next_to_validate(state.seeing(measurers={(0, "data"): measurer}).cluster, Record(), state.request)
     assert decision == RemovePod("measurer", states.uid_of("measurer"))
+
+
+def test_a_measurer_that_was_told_to_go_is_no_measurer_that_failed() -> None:
+    # Ours, when a pod was not Ready for a second: it must not become the reason for a refusal after the pod is Ready again.
+    state = running(replicas=1)
+    measurer = Mover(states.copier_pod("measurer", 0, terminating=True, phase="Failed"), {"event": "failed", "message": "stopped by SIGTERM"})
+    assert isinstance(next_to_validate(state.seeing(measurers={(0, "data"): measurer}).cluster, Record(), state.request), Wait)
 
 
 def test_a_mover_gives_way_to_an_application_that_was_moved_to_another_node() -> None:

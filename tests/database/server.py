@@ -36,7 +36,8 @@ class Database:
         settings = " ".join(f"-c {key}={value}" for key, value in _SETTINGS.items())
         container = {
             **self._container(), "name": "postgres", "command": ["sh", "-euc", _START % settings],
-            "readinessProbe": {"exec": {"command": ["pg_isready", "--quiet"]}, "periodSeconds": 1},
+            # A slow machine is no database that is not Ready.
+            "readinessProbe": {"exec": {"command": ["pg_isready", "--quiet"]}, "periodSeconds": 1, "timeoutSeconds": 20},
             # TERM alone is the shutdown that waits until all clients have gone by themselves.
             "lifecycle": {"preStop": {"exec": {"command": ["pg_ctl", "stop", "--mode=fast", "--no-wait", "--silent"]}}},
         }

@@ -274,6 +274,11 @@ class StatefulSet(View):
         return self.terminating and set(self.finalizers) == {labels.FREEZE_FINALIZER}
 
     @property
+    def in_order(self) -> bool:
+        """A replica is created only when those below it are Ready."""
+        return bool(self.spec.get("podManagementPolicy", "OrderedReady") == "OrderedReady")
+
+    @property
     def min_ready_seconds(self) -> int:
         return int(self.spec.get("minReadySeconds") or 0)
 

@@ -32,6 +32,8 @@ FINALIZER = f"{GROUP}/volresize"             # on the VolumeResize
 HOLD_FINALIZER = f"{GROUP}/volresize-hold"   # on the application's pod
 FREEZE_FINALIZER = f"{GROUP}/volresize-freeze"  # on the StatefulSet
 ORPHAN_FINALIZER = "orphan"                  # the garbage collector's, while it orphans
+FOREGROUND_FINALIZER = "foregroundDeletion"  # the garbage collector's, while it deletes the dependents first
+COLLECTOR_FINALIZERS = frozenset({ORPHAN_FINALIZER, FOREGROUND_FINALIZER})
 # With these an object is gone when Kubernetes and we want it gone.
 KNOWN_FINALIZERS = frozenset({FINALIZER, HOLD_FINALIZER, FREEZE_FINALIZER, ORPHAN_FINALIZER, "kubernetes.io/pvc-protection",
                               "kubernetes.io/pv-protection"})

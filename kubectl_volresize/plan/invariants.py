@@ -37,6 +37,12 @@ def _both_kept(view: VolumeView) -> Iterator[str]:
             yield f"volume {name} is not there with reclaim policy Retain"
 
 
+def _staying(view: VolumeView) -> Iterator[str]:
+    for volume in (view.old, view.new):
+        if volume is not None and volume.terminating:
+            yield f"volume {volume.name} is being deleted, and goes when its claim does"
+
+
 def _verified(record: Record, entry: VolumeRecord) -> Iterator[str]:
     """The copy was verified by a pass that began after this very pod was seen shut down."""
     if not word_is_of(entry.verified, record.replica(entry.replica).pod_uid):
@@ -52,9 +58,10 @@ def _hold(step: replica_steps.Hold, cluster: Cluster, record: Record, request: R
     seen = _replica_views(step, cluster, record, request)
     yield from _recorded(seen, step.replica)
     for view in seen:
-        if not view.on_original_claim:
+        if not view.has_original_claim:
             yield f"claim {view.entry.old_claim} is not as recorded"
         yield from _both_kept(view)
+        yield from _staying(view)
 
 
 def _begin_swap(step: swap_steps.BeginSwap, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
@@ -65,8 +72,9 @@ def _begin_swap(step: swap_steps.BeginSwap, cluster: Cluster, record: Record, re
     yield from _recorded(seen, step.replica)
     for view in seen:
         yield from _both_kept(view)
+        yield from _staying(view)
         yield from _verified(record, view.entry)
-        if not view.on_original_claim:
+        if not view.has_original_claim:
             yield f"claim {view.entry.old_claim} is not as recorded"
 
 
@@ -74,7 +82,10 @@ def _delete_temporary(step: swap_steps.DeleteTemporaryClaim, cluster: Cluster, r
     for view in _replica_views(step, cluster, record, request):
         if view.temporary is None or view.temporary.name != step.claim:
             continue
-        if not view.on_original_claim:
+        exchanged = view.claim is not None and manifests.is_ours(view.claim, cluster.migration.uid, step.replica)
+        old_is_whole = view.old is not None and view.old.uid == view.entry.old_pv_uid and view.old.retained
+        # A claim that somebody else took away: what was copied is all there still, as long as nothing was exchanged.
+        if not view.on_original_claim and (exchanged or not old_is_whole):
             yield from _both_kept(view)
             yield from _verified(record, view.entry)
 

@@ -2,7 +2,7 @@
 again and gets the rest. What is decided about one replica stands in replica.py (until its copies are verified) and swap.py."""
 from __future__ import annotations
 
-from ..model import labels
+from ..model import labels, names
 from ..model.asked import CLEANUP, Asked, unanswered
 from ..model.cluster import Cluster, StatefulSet
 from ..model.record import FAILED, Record
@@ -84,7 +84,7 @@ def _migrate(cluster: Cluster, record: Record, request: Request) -> Decision:
         return Stop("Resumable", f"StatefulSet {statefulset.name} was scaled down: no replica is left that has to be migrated, "
                                  "and its volumeClaimTemplates still ask for the old size")
     if not pending:
-        return finish.next_to_finish(cluster, record, _outcome(record))
+        return finish.next_to_finish(cluster, record, _outcome(cluster, record, request))
     return _make_safe(cluster, statefulset, request, pending) or next_for_replica(cluster, record, request, pending[0])
 
 
@@ -105,7 +105,18 @@ def _make_safe(cluster: Cluster, statefulset: StatefulSet, request: Request, pen
     return None
 
 
-def _outcome(record: Record) -> str:
-    kept = sorted({entry.old_pv for entry in record.volumes if entry.phase == "Done"})
-    replicas = {entry.replica for entry in record.volumes if entry.phase == "Done"}
-    return f"{len(replicas)} replica(s) run on their new volumes; the old volumes are kept: {', '.join(kept)}"
+def _outcome(cluster: Cluster, record: Record, request: Request) -> str:
+    """What is said at the end: of which volumes there still are, and of claims that nobody had asked to leave out."""
+    migrated = [entry for entry in record.volumes if entry.phase == "Done"]
+    olds = {entry.old_pv for entry in migrated}
+    kept, gone = sorted(olds & cluster.volumes.keys()), sorted(olds - cluster.volumes.keys())
+    claims = [(target, claim) for target in request.targets for claim in cluster.claims.values()
+              if names.ordinal_of(claim.name, f"{target.name}-{request.statefulset}") is not None]
+    left = sorted(claim.name for target, claim in claims if not done(claim, target))
+    replicas = len({entry.replica for entry in migrated})
+    told = [f"{replicas} replica(s) stand on their new volumes; the old volumes are kept: {', '.join(kept) or 'none'}"]
+    if gone:
+        told.append(f"old volume {', '.join(gone)} was deleted by somebody")
+    if left:
+        told.append(f"claim {', '.join(left)}, of a replica that the StatefulSet has not now, keeps its old size")
+    return "; ".join(told)

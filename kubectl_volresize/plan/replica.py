@@ -13,7 +13,7 @@ from . import manifests, swap
 from .replica_steps import BeginReplica, CreateTarget, Hold, RememberTarget, RememberVerified, StartMover, TellMover
 from .steps import AskHuman, Decision, KeepVolume, RemovePod, Step, Stop, Wait
 from .swap_steps import Release
-from .views import VolumeView, final_word, guest, held_by_others, others_not_ready, views
+from .views import VolumeView, final_word, guest, held_by_others, others_not_ready, views, word_is_of
 
 
 def next_for_replica(cluster: Cluster, record: Record, request: Request, ordinal: int) -> Decision:
@@ -24,12 +24,17 @@ def next_for_replica(cluster: Cluster, record: Record, request: Request, ordinal
     if swap.begun(record, ordinal):
         return swap.next_for_swap(cluster, record, request, ordinal, volumes)
     if gone := [view for view in volumes if view.claim is None or view.claim.uid != view.entry.old_claim_uid]:
-        return AskHuman(f"claim {gone[0].entry.old_claim} is not the one that was recorded: somebody deleted or replaced it")
+        return AskHuman(f"claim {gone[0].entry.old_claim} is not the one that was recorded: somebody deleted or replaced it; the data that it had is "
+                        f"on volume {gone[0].entry.old_pv}, which is kept")
     if lost := [view for view in volumes if view.old is None or view.old.uid != view.entry.old_pv_uid]:
         return AskHuman(f"volume {lost[0].entry.old_pv} of claim {lost[0].entry.old_claim} is gone")
-    if cluster.statefulset is not None and cluster.statefulset.uid != record.set_uid:
+    if going := swap.going_volume(volumes):
+        return Stop("Resumable", going)
+    if cluster.statefulset is None or cluster.statefulset.terminating:
+        return Stop("Resumable", f"StatefulSet {request.statefulset} was deleted by somebody; its claims stand: create it again, then resume")
+    if cluster.statefulset.uid != record.set_uid:
         return Stop("Resumable", f"StatefulSet {request.statefulset} was deleted and created again by somebody else; look at it, then resume")
-    if cluster.statefulset is not None and ordinal not in cluster.statefulset.ordinals:
+    if ordinal not in cluster.statefulset.ordinals:
         return Stop("Resumable", f"StatefulSet {request.statefulset} was scaled down: it has no replica {ordinal} any more")
     for decide in (_keep_old, _targets, _movers, _new_volumes, _failures):
         if decision := decide(cluster, request, ordinal, volumes):
@@ -41,6 +46,9 @@ def _begin(volumes: tuple[VolumeView, ...], ordinal: int) -> Decision:
     known = []
     for view in volumes:
         if view.claim is None or not view.claim.bound or view.claim.terminating or view.old is None:
+            if view.claim is not None and view.claim.terminating:
+                return Stop("Resumable", f"claim {view.claim.name} is being deleted by somebody, and goes when its pod stops; its data stays on "
+                                         f"volume {view.claim.volume_name}")
             name = view.claim.name if view.claim else f"of volume {view.target.name}, replica {ordinal}"
             return Wait("pod", f"claim {name} is not there, or not Bound", replica=ordinal)
         known.append((view.target.name, {
@@ -94,7 +102,7 @@ def _movers(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[Vol
         if view.mover is not None:
             if view.mover.pod.terminating:
                 return Wait("pods-gone", f"mover {view.mover.pod.name} is being deleted", replica=ordinal)
-            if _must_go(cluster, ordinal, view.mover.pod, pod):
+            if _must_go(cluster, ordinal, view.mover.pod, pod) or _is_spent(view, pod):
                 return RemovePod(view.mover.pod.name, view.mover.pod.uid)
             continue
         # Two movers must never write to one volume, and no mover may read a volume that is neither in use by a live pod nor shut down.
@@ -110,6 +118,13 @@ def _must_go(cluster: Cluster, ordinal: int, mover: Pod, pod: Pod | None) -> boo
     stray = not manifests.is_ours(mover, cluster.migration.uid, ordinal)
     apart = pod is not None and not pod.held and bool(pod.node and mover.node) and pod.node != mover.node
     return stray or apart
+
+
+def _is_spent(view: VolumeView, pod: Pod | None) -> bool:
+    """Its one last pass was for a stop that is over: somebody has let that pod go, and another one writes by now."""
+    assert view.mover is not None
+    held = pod is not None and pod.held and pod.terminating and word_is_of(str(view.mover.said.get("final")), pod.uid)
+    return view.mover.event == "verified" and not held
 
 
 def _new_volumes(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:

@@ -63,10 +63,13 @@ def begin(cluster: Cluster, ordinal: int, pod: Pod, volumes: tuple[VolumeView, .
     return BeginSwap(ordinal, (statefulset.uid, pod.uid, *uids))
 
 
-def _obstacle(cluster: Cluster, statefulset: StatefulSet, ordinal: int, volumes: tuple[VolumeView, ...]) -> Wait | None:
+def _obstacle(cluster: Cluster, statefulset: StatefulSet, ordinal: int, volumes: tuple[VolumeView, ...]) -> Wait | Stop | None:
+    if statefulset.rolling and statefulset.observed:
+        # Not waited for: the stopped pod is one that it would wait for, for as long as it is stopped.
+        return Stop("Resumable", f"StatefulSet {statefulset.name}: {statefulset.rolling}; replica {ordinal} goes back first, resume when it is over")
     if statefulset.rolling:
         return Wait("swap-others", f"StatefulSet {statefulset.name}: {statefulset.rolling}", poll=0.5, replica=ordinal)
-    if missing := others_not_ready(cluster, statefulset, ordinal):
+    if missing := others_not_ready(cluster, statefulset, ordinal, stopped=True):
         return Wait("swap-others", f"waiting until {', '.join(missing)} is Ready before the claims are exchanged", poll=0.5, replica=ordinal)
     if in_the_way := held_by_others(cluster, ordinal, volumes):
         return Wait("swap-others", f"the claims are not exchanged yet: {in_the_way}", poll=0.5, replica=ordinal)
@@ -74,8 +77,11 @@ def _obstacle(cluster: Cluster, statefulset: StatefulSet, ordinal: int, volumes:
 
 
 def next_for_swap(cluster: Cluster, record: Record, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision:
+    safe_to_return = not past_return(cluster, record, ordinal, volumes)
     if strange := _strange_volume(volumes):
-        return AskHuman(strange)
+        return Stop("Resumable", strange) if safe_to_return else AskHuman(strange)
+    if safe_to_return and (going := going_volume(volumes)):
+        return Stop("Resumable", going)
     if record.replica(ordinal).step == STARTING:
         return _start(cluster, record, ordinal, volumes)
     for decide in (_keep_both, _movers_gone, _temporary_claims_gone, _reserved):
@@ -86,9 +92,22 @@ def next_for_swap(cluster: Cluster, record: Record, request: Request, ordinal: i
 
 def _strange_volume(volumes: tuple[VolumeView, ...]) -> str:
     for view in volumes:
-        for volume, name, uid in ((view.new, view.entry.new_pv, view.entry.new_pv_uid), (view.old, view.entry.old_pv, view.entry.old_pv_uid)):
+        wanted = [(view.new, view.entry.new_pv, view.entry.new_pv_uid)]
+        if not view.on_new_volume:
+            # Afterwards it is only the way back, and whoever removed it did without that.
+            wanted.append((view.old, view.entry.old_pv, view.entry.old_pv_uid))
+        for volume, name, uid in wanted:
             if volume is None or volume.uid != uid:
                 return f"volume {name} is gone or is not the one that was recorded"
+    return ""
+
+
+def going_volume(volumes: tuple[VolumeView, ...]) -> str:
+    """Which volume somebody has deleted, in words. It stays while a claim has it, so that the exchange would be the end of it."""
+    for view in volumes:
+        for volume, claim in ((view.old, view.entry.old_claim), (view.new, view.entry.new_claim)):
+            if volume is not None and volume.terminating:
+                return f"volume {volume.name} is being deleted by somebody, and goes as soon as claim {claim} does"
     return ""
 
 
@@ -190,13 +209,16 @@ def _freeze(cluster: Cluster, statefulset: StatefulSet, request: Request, ordina
 
 
 def _orphaning(statefulset: StatefulSet, ordinal: int) -> Decision:
-    foreign = set(statefulset.finalizers) - {labels.FREEZE_FINALIZER, labels.ORPHAN_FINALIZER}
+    foreign = set(statefulset.finalizers) - {labels.FREEZE_FINALIZER, *labels.COLLECTOR_FINALIZERS}
     if foreign:
         return AskHuman(f"StatefulSet {statefulset.name} is held by the finalizer {', '.join(sorted(foreign))}; "
                         "it cannot be recreated before that is gone")
-    remaining = tuple(finalizer for finalizer in statefulset.finalizers if finalizer != labels.ORPHAN_FINALIZER)
+    remaining = tuple(finalizer for finalizer in statefulset.finalizers if finalizer not in labels.COLLECTOR_FINALIZERS)
     # The garbage collector may sleep; what it would do is done by us then: references are stripped in any case before the hold is released.
     strip = StripOrphanFinalizer(statefulset.uid, statefulset.resource_version, remaining)
+    if labels.FOREGROUND_FINALIZER in statefulset.finalizers:
+        # Somebody's deletion in the foreground: the collector would wait for the held pod, and the held pod for the collector.
+        return strip
     return Wait("orphaning", "the garbage collector orphans the StatefulSet's pods", poll=0.02, replica=ordinal, fallback=strip)
 
 
@@ -260,7 +282,8 @@ def _thaw(statefulset: StatefulSet, request: Request, migration_uid: str, ordina
 def _start(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision:
     statefulset, pod = cluster.statefulset, cluster.pods.get(ordinal)
     if statefulset is None:
-        return Wait("starting", "the StatefulSet is gone: somebody deleted it", replica=ordinal)
+        return Wait("starting", "the StatefulSet was deleted by somebody; its claims stand: create it again with the new size, then resume",
+                    replica=ordinal)
     if strange := [view for view in volumes if not view.on_new_volume]:
         return AskHuman(f"claim {strange[0].entry.old_claim} is not on its new volume {strange[0].entry.new_pv} any more")
     if ordinal not in statefulset.ordinals:

@@ -23,10 +23,15 @@ class VolumeView:
     mover: Mover | None
 
     @property
-    def on_original_claim(self) -> bool:
-        """The claim that was recorded, untouched: same UID, Bound, nobody deletes it, and its volume is still the recorded one."""
-        return (self.claim is not None and self.claim.uid == self.entry.old_claim_uid and self.claim.bound and not self.claim.terminating
+    def has_original_claim(self) -> bool:
+        """The claim that was recorded: same UID, Bound, its volume still the recorded one. Somebody may be deleting it, as the exchange will."""
+        return (self.claim is not None and self.claim.uid == self.entry.old_claim_uid and self.claim.bound
                 and self.old is not None and self.old.uid == self.entry.old_pv_uid)
+
+    @property
+    def on_original_claim(self) -> bool:
+        """The claim that was recorded, untouched: a pod that is let go now finds it as it was."""
+        return self.has_original_claim and self.claim is not None and not self.claim.terminating
 
     @property
     def on_new_volume(self) -> bool:
@@ -52,10 +57,12 @@ def views(cluster: Cluster, record: Record, request: Request, ordinal: int) -> t
     return tuple(found)
 
 
-def others_not_ready(cluster: Cluster, statefulset: StatefulSet, ordinal: int) -> tuple[str, ...]:
-    """Names of the set's other pods that are not Ready."""
+def others_not_ready(cluster: Cluster, statefulset: StatefulSet, ordinal: int, *, stopped: bool = False) -> tuple[str, ...]:
+    """Names of the set's other pods that are not Ready; while this replica is `stopped`, without those that cannot be made before it is back."""
+    behind = range(ordinal + 1, max(statefulset.ordinals, default=0) + 1) if stopped and statefulset.in_order else range(0)
     return tuple(names.pod(statefulset.name, other) for other in statefulset.ordinals
-                 if other != ordinal and not (other in cluster.pods and cluster.pods[other].ready))
+                 if other != ordinal and not (other in cluster.pods and cluster.pods[other].ready)
+                 and not (other in behind and other not in cluster.pods))
 
 
 def guest(cluster: Cluster, volumes: tuple[VolumeView, ...]) -> str:

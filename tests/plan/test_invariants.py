@@ -2,6 +2,7 @@
 in words that name it. The replica has two volumes, and it is always the second that is wrong: one is enough."""
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +14,7 @@ from states import (REPLICA, State, claim, claim_name, copied, emptied, exchange
 
 from kubectl_volresize.errors import InvariantBroken
 from kubectl_volresize.model import labels
+from kubectl_volresize.model.cluster import Volume
 from kubectl_volresize.plan import cleanup, invariants, replica_steps, steps, swap_steps, undo_steps
 from kubectl_volresize.plan.views import final_word
 
@@ -47,9 +49,21 @@ NOT_AS_RECORDED = f"claim {CLAIM} is not as recorded"
 ORIGINAL: tuple[tuple[str, Callable[[State], State]], ...] = (
     (NOT_AS_RECORDED, lambda state: state.with_claims(claim(CLAIM, pv=OLD, uid="another"))),
     (NOT_AS_RECORDED, lambda state: state.with_claims(claim(CLAIM, pv=OLD, phase="Lost"))),
-    (NOT_AS_RECORDED, lambda state: state.with_claims(claim(CLAIM, pv=OLD, terminating=True))),
     (NOT_AS_RECORDED, lambda state: state.without_claims(CLAIM)),
     (NOT_AS_RECORDED, lambda state: state.with_volumes(volume(OLD, uid="another"))),
+)
+
+
+def going(state: State, name: str) -> State:
+    """Somebody has deleted this volume."""
+    raw = copy.deepcopy(state.cluster.volumes[name].raw)
+    raw["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    return state.with_volumes(Volume(raw))
+
+
+STAYING: tuple[tuple[str, Callable[[State], State]], ...] = (
+    (f"volume {OLD} is being deleted", lambda state: going(state, OLD)),
+    (f"volume {NEW} is being deleted", lambda state: going(state, NEW)),
 )
 NOT_VERIFIED = f"the copy of claim {CLAIM} is not verified since the stop"
 VERIFIED: tuple[tuple[str, Callable[[State], State]], ...] = (
@@ -117,11 +131,11 @@ DISCARDED = cleanup.DiscardVolume(REPLICA, "logs", OLD, uid_of(OLD), "7", CLAIM,
 
 CASES: dict[str, Case] = {
     "hold": Case(replica_steps.Hold(REPLICA, "web-2", uid_of("web-2"), {}), copied(*BOTH), (
-        *KEPT, *ORIGINAL, (UNRECORDED, lambda state: state.recording_nothing()))),
+        *KEPT, *STAYING, *ORIGINAL, (UNRECORDED, lambda state: state.recording_nothing()))),
     "begin swap": Case(swap_steps.BeginSwap(REPLICA, ()), verified(*BOTH), (
-        *STOPPED, *KEPT, *VERIFIED, *ORIGINAL, (UNRECORDED, lambda state: state.recording_nothing()))),
+        *STOPPED, *KEPT, *STAYING, *VERIFIED, *ORIGINAL, (UNRECORDED, lambda state: state.recording_nothing()))),
     "freeze": Case(states.freeze(swapping(*BOTH)), swapping(*BOTH), (
-        *STOPPED, *KEPT, *VERIFIED, *ORIGINAL,
+        *STOPPED, *KEPT, *STAYING, *VERIFIED, *ORIGINAL,
         ("is not the one that was saved", lambda state: replace(state, record=replace(state.record, saved_set="{}"))),
         ("the StatefulSet has changed since it was saved", lambda state: state.with_set(statefulset(volumes=BOTH, resource_version="8"))),
         ("the StatefulSet has changed since it was saved", lambda state: state.with_set(None)))),
@@ -135,7 +149,8 @@ CASES: dict[str, Case] = {
         (NOT_INERT, lambda state: state.with_volumes(volume(OLD, uid="another"))),
         (NOT_INERT, lambda state: state.recording_nothing()))),
     "delete temporary claim, back": Case(swap_steps.DeleteTemporaryClaim(REPLICA, "logs", TEMPORARY, uid_of(TEMPORARY)), copied(*BOTH), (
-        (f"volume {OLD} is not there", lambda state: state.without_volumes(OLD)),)),
+        (f"volume {OLD} is not there", lambda state: state.without_volumes(OLD)),
+        (f"volume {OLD} is not there", lambda state: unretained_old(state).with_claims(claim(CLAIM, pv=OLD, terminating=True))))),
     "delete temporary claim, forward": Case(swap_steps.DeleteTemporaryClaim(REPLICA, "logs", TEMPORARY, uid_of(TEMPORARY)), LATE, (*KEPT, *VERIFIED)),
     "delete claim": Case(DELETED, released(*BOTH), (
         *INERT, *KEPT, *VERIFIED, ("the pod is still there", lambda state: state.with_pod(REPLICA, stopped_pod(REPLICA))),

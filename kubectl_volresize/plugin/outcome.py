@@ -45,9 +45,9 @@ def _kept_volumes(place: Place, name: str, record: Record) -> tuple[str, ...]:
     """Their names stand in the message and in the table already."""
     if not kept(record):
         return ()
-    what = "smaller volumes" if record.phase == labels.ROLLED_BACK else "old volumes"
-    back = ("To go back to them:", f"  {place.command('rollback', f'vr/{name}')}") if migrated(record) else ()
-    return (f"The {what} keep their data (reclaim policy Retain) until you clean up:", f"  {place.command('cleanup', f'vr/{name}')}", *back)
+    back = ("To go back to the old volumes:", f"  {place.command('rollback', f'vr/{name}')}") if migrated(record) else ()
+    return ("The volumes that were replaced keep their data (reclaim policy Retain) until you clean up:",
+            f"  {place.command('cleanup', f'vr/{name}')}", *back)
 
 
 def _after_failure(place: Place, migration: Object, record: Record) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from fake_api import FakeApi
 from fake_api.api import SERVER
 
 from kubectl_volresize.kube import client as gateway
-from kubectl_volresize.plugin import follow
+from kubectl_volresize.plugin import follow, life
 from kubectl_volresize.plugin.cli import run
 
 
@@ -26,12 +26,16 @@ def _as_on_a_clean_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.setattr(gateway, "_TRIES", 1)
     monkeypatch.setattr(follow, "_POLL_SECONDS", 0.01)
     monkeypatch.setattr(follow, "_OUTAGE_SECONDS", 0.01)
+    monkeypatch.setattr(life, "_LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(life, "_NEXT_SIGN_SECONDS", 0.002)
 
 
 @pytest.fixture
 def plugin(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Plugin:
-    def call(*arguments: str, stdin: str = "") -> Answer:
-        monkeypatch.setattr(sys, "stdin", StringIO(stdin))
+    def call(*arguments: str, stdin: str = "", terminal: bool = False) -> Answer:
+        typed = StringIO(stdin)
+        typed.isatty = lambda: terminal  # type: ignore[method-assign]
+        monkeypatch.setattr(sys, "stdin", typed)
         code = run(list(arguments))
         said = capsys.readouterr()
         return Answer(code, said.out, said.err)

@@ -121,7 +121,7 @@ def test_who_may_not_see_jobs_still_sees_the_record(api: FakeApi, plugin: Plugin
 
 @pytest.mark.parametrize(("phase", "reason", "said"), [
     ("Completed", "", "until you clean up:\n  kubectl volresize cleanup vr/web -n prod\n"),
-    ("Completed", "", "To go back to them:\n  kubectl volresize rollback vr/web -n prod"),
+    ("Completed", "", "To go back to the old volumes:\n  kubectl volresize rollback vr/web -n prod"),
     ("Cancelled", "", "To go on with the rest: kubectl volresize resume vr/web -n prod"),
     ("Failed", "Refused", "Remove the causes, then submit again:\n  kubectl volresize submit web --volume data=500Mi"),
     ("Failed", "Resumable", "is back on its old volumes. Remove the cause, then go on with the rest:\n  kubectl volresize resume vr/web -n prod"),

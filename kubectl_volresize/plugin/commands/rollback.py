@@ -69,7 +69,13 @@ def _rollback(place: Place, migration: result.Object, replicas: tuple[int, ...],
         cluster, request, now = seen(place, migration), from_spec(migration["spec"]), time.time()
         written = [ordinal for ordinal in chosen if not rollback.unwritten(record, ordinal, cluster.pods.get(ordinal))]
         consent.show(_preview(record, cluster, chosen, written, now))
-        _judge(place, migration, _reasons(place, migration, cluster, request, chosen), [] if discard else _losses(record, written, chosen, now))
+        reasons = _reasons(place, migration, cluster, request, chosen)
+        if losses := [] if discard else _losses(record, written, chosen, now):
+            options = [word for ordinal in replicas for word in ("--replica", str(ordinal))]
+            consented = place.command("rollback", f"vr/{name}", *options, "--discard-newer-data")
+            raise refused(name, "rolled back", [*reasons, *losses], "" if reasons else f"to go back all the same: {consented}")
+        if reasons:
+            raise refused(name, "rolled back", reasons)
         if written and waiting.dry_run == "none" and not consent.given(_QUESTION, yes):
             return result.Changes(output=waiting.output, notes=("Nothing was changed.",), exit_code=1)
     return settled(place, ask(place, migration, asked, waiting.dry_run), waiting)
@@ -105,12 +111,3 @@ def _losses(record: Record, written: list[int], chosen: tuple[int, ...], now: fl
             found.append(f"replica {ordinal} has run on its new volumes, and its old copy is {ages[0] or 'of unknown age'} old: "
                          "what was written since would be lost")
     return found
-
-
-def _judge(place: Place, migration: result.Object, reasons: list[str], losses: list[str]) -> None:
-    """Raises NotPossible with all of them."""
-    name = migration["metadata"]["name"]
-    if not reasons and not losses:
-        return
-    consented = place.command("rollback", f"vr/{name}", "--discard-newer-data")
-    raise refused(name, "rolled back", [*reasons, *losses], f"to go back all the same: {consented}" if losses and not reasons else "")

@@ -3,8 +3,6 @@ from __future__ import annotations
 
 import sys
 
-import click
-
 from ...errors import UsageError
 from .. import result
 from .tables import table
@@ -25,5 +23,7 @@ def given(question: str, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise UsageError(f"{question} There is no terminal to ask on: say it with --yes")
-    return click.confirm(question, default=False, err=True)
+        raise UsageError(f"no terminal to ask on: {question} Agree with --yes")
+    # click.confirm would leave a blank on stdout.
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

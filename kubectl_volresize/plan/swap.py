@@ -120,8 +120,10 @@ def _keep_both(cluster: Cluster, ordinal: int, volumes: tuple[VolumeView, ...]) 
 
 
 def _movers_gone(cluster: Cluster, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
-    # Claims stay Terminating as long as any pod object names them, also a finished mover's (facts: podUsesPVC).
-    movers = [view.mover for view in volumes if view.mover is not None]
+    # Claims stay Terminating as long as any pod object names them, also a finished mover's (facts: podUsesPVC), or a measurer that was started by a
+    # runner which slept until its data had been counted by the next one.
+    late = [measurer for (counted, _), measurer in cluster.measurers.items() if counted == ordinal]
+    movers = [*(view.mover for view in volumes if view.mover is not None), *late]
     for mover in movers:
         if not mover.pod.terminating:
             # "verified" was its last word, after syncfs; the application need not wait up to 2 s more until the kubelet has reported the end.
@@ -177,8 +179,9 @@ def _around_the_set(cluster: Cluster, record: Record, request: Request, ordinal:
             if managers and labels.ADOPTED not in statefulset.annotations:
                 return AdoptSet(statefulset.uid, managers)
             return RememberSet(statefulset.uid)
-        return AskHuman(f"StatefulSet {statefulset.name} was created by somebody else while it was frozen; its claims: "
-                        + ", ".join(f"{view.entry.old_claim} (new volume {view.entry.new_pv}, old volume {view.entry.old_pv})" for view in volumes))
+        claims = ", ".join(f"{view.entry.old_claim} (new volume {view.entry.new_pv}, old volume {view.entry.old_pv})" for view in volumes)
+        return AskHuman(f"StatefulSet {statefulset.name} was created by somebody else while it was away; its claims: {claims}. See that nobody creates "
+                        f"it, delete it with --cascade=orphan (its pods and claims stay), then resume: it is created again as it was")
     if not statefulset.terminating:
         if record.replica(ordinal).step == THAWING:
             return RememberSwapped(ordinal, tuple(view.target.name for view in volumes))

@@ -27,6 +27,8 @@ _SAY_AGAIN_AFTER = 5.0   # seconds between two log lines of one wait
 _RECORD_AGAIN_AFTER = 2.0
 _DO_MEANWHILE_AFTER = 0.25
 _UNREACHABLE = 2.0
+_LONGEST_RETRY = 60.0    # seconds, whatever the API server's Retry-After says
+_SECOND_LOOK_AFTER = 1.0
 _LOOK_AGAIN_AFTER = 0.02
 _SLOWEST_POLL = 1.0
 _LONGEST_PAUSE = 5.0
@@ -51,10 +53,12 @@ class Engine:
         self._store, self._tools, self._events, self._monotonic, self._leaving = store, tools, events, monotonic, leaving
         self._patience = _Patience()
         self._failures = 0
+        self._doubted = False
 
     def run(self) -> int:
         """Until nothing is left to do; returns the Job container's exit code. Raises Fenced when another runner took over."""
         while True:
+            began = self._monotonic()
             try:
                 code = self.step()
             except Conflict as error:
@@ -63,10 +67,13 @@ class Engine:
                 self._tools.pause(_LOOK_AGAIN_AFTER)
                 continue
             except (Unreachable, ApiError) as error:
-                if isinstance(error, ApiError) and error.status < 500 and error.status != 429:
+                if isinstance(error, ApiError) and error.status < 500 and error.status not in (401, 429):
                     raise
                 self._tools.log.warning("ApiUnavailable", error.message)
-                self._tools.pause(_UNREACHABLE)
+                wanted = error.retry_after or 0.0 if isinstance(error, ApiError) else 0.0
+                self._tools.pause(max(_UNREACHABLE, min(wanted, _LONGEST_RETRY)))
+                # Nobody could be asked meanwhile: that is no time in which what is waited for did not come.
+                self._patience.since += self._monotonic() - began
                 continue
             if code is not None:
                 return code
@@ -97,11 +104,18 @@ class Engine:
         decision = next_step(cluster, record, request)
         if isinstance(decision, Done):
             return self._end(record)
-        if isinstance(decision, Wait):
+        if self._is_doubtful(decision):
+            self._tools.pause(_SECOND_LOOK_AFTER)
+        elif isinstance(decision, Wait):
             self._wait_or_give_up(migration, cluster, record, request, decision)
         else:
             self._perform(migration, cluster, record, request, decision)
         return None
+
+    def _is_doubtful(self, decision: Step | Wait) -> bool:
+        """What ends a migration is believed when it is seen twice: a look is made of many answers, and one of them may have been true before."""
+        self._doubted = isinstance(decision, (Stop, AskHuman, Refuse)) and not self._doubted
+        return self._doubted
 
     def _gone(self) -> int | None:
         lost = self._store.lost()

@@ -71,12 +71,17 @@ class Lease:
         return self._monotonic() - self._seen[1] > float(found["spec"].get("leaseDurationSeconds") or SECONDS)
 
     def remove(self) -> None:
-        """Nothing is left to do for anybody. Its deletion collects movers that are left."""
+        """Nothing is left to do for anybody. Its deletion collects movers that are left. Raises Conflict when it is to be tried again."""
         if self.uid:
             try:
                 self._client.delete(self._path, uid=self.uid)
-            except (NotFound, Conflict):
+            except NotFound:
                 return
+            except Conflict:
+                # Another one's by now, or only busy: then the next look removes it.
+                found = self._client.find(self._path)
+                if found is not None and found["metadata"]["uid"] == self.uid:
+                    raise
 
     def give_up(self) -> None:
         """Let the next one take it at once, and leave it there: the movers that a human may want to look at hang on it."""

@@ -76,8 +76,9 @@ def adopt(tools: Tools, step: swap_steps.AdoptSet) -> None:
     """Ignored in the body of a POST, hence afterwards (measured)."""
     path = paths.statefulsets(tools.namespace, tools.statefulset)
     ours = {"op": "test", "path": "/metadata/uid", "value": step.uid}
-    # The annotation is there already for the mark of our own: "/" in its name is written "~1" (RFC 6901).
-    adopted = {"op": "add", "path": f"/metadata/annotations/{labels.ADOPTED.replace('/', '~1')}", "value": "true"}
+    # A copy of our mark, so that it fails once that is off: of a runner that slept until all was done. "/" in a name is written "~1" (RFC 6901).
+    mark, adopted_as = (f"/metadata/annotations/{name.replace('/', '~1')}" for name in (labels.MIGRATION_UID, labels.ADOPTED))
+    adopted = {"op": "copy", "from": mark, "path": adopted_as}
     try:
         tools.client.json_patch(path, [ours, {"op": "replace", "path": "/metadata/managedFields", "value": list(step.managed_fields)}, adopted])
     except Unprocessable as error:

@@ -49,7 +49,7 @@ class TakeCancel(Step):
 @dataclass(frozen=True)
 class TakeResume(Step):
     """Go on where a failed or cancelled migration ended. `current`: the replica whose exchange is unfinished; without one everything is checked
-    and measured again, and the set is the one that is there now."""
+    and measured again. `set_uid`: the StatefulSet that is gone on with."""
 
     asked: Asked
     current: int | None
@@ -64,9 +64,7 @@ class TakeResume(Step):
         if self.current is None and not record.rollback:
             fresh = tuple(replace(entry, measured={}) for entry in reopened.volumes)
             reopened = replace(reopened, phase=labels.VALIDATING, volumes=fresh)
-        if self.current is None:
-            reopened = replace(reopened, set_uid=self.set_uid)
-        return replace(reopened, retention={} if given_back else record.retention)
+        return replace(reopened, set_uid=self.set_uid, retention={} if given_back else record.retention)
 
     def __str__(self) -> str:
         return "go on with the migration"

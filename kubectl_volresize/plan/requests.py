@@ -37,7 +37,11 @@ def _resume(cluster: Cluster, record: Record, request: Request, asked: Asked) ->
         return Answer(asked, DECLINED, f"the migration is over ({record.phase}); submit a new one for what is to be changed")
     if against := list(_against_resume(cluster, record)):
         return Answer(asked, DECLINED, "; ".join(against))
-    return TakeResume(asked, swap.unfinished(record), cluster.statefulset.uid if cluster.statefulset else record.set_uid)
+    current = swap.unfinished(record)
+    # Whoever resumes has seen the set that is there now; only in the middle of an exchange it must still be ours.
+    exchanging = current is not None and record.replica(current).step in (swap.SWAPPING, swap.THAWING)
+    known = record.set_uid if cluster.statefulset is None or exchanging else cluster.statefulset.uid
+    return TakeResume(asked, current, known)
 
 
 def _against_resume(cluster: Cluster, record: Record) -> Iterator[str]:

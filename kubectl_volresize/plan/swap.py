@@ -66,7 +66,7 @@ def begin(cluster: Cluster, ordinal: int, pod: Pod, volumes: tuple[VolumeView, .
 def _obstacle(cluster: Cluster, statefulset: StatefulSet, ordinal: int, volumes: tuple[VolumeView, ...]) -> Wait | Stop | None:
     if statefulset.rolling and statefulset.observed:
         # Not waited for: the stopped pod is one that it would wait for, for as long as it is stopped.
-        return Stop("Resumable", f"StatefulSet {statefulset.name}: {statefulset.rolling}; replica {ordinal} goes back first, resume when it is over")
+        return Stop("Resumable", f"StatefulSet {statefulset.name}: {statefulset.rolling}; replica {ordinal} goes back, resume when it is over")
     if statefulset.rolling:
         return Wait("swap-others", f"StatefulSet {statefulset.name}: {statefulset.rolling}", poll=0.5, replica=ordinal)
     if missing := others_not_ready(cluster, statefulset, ordinal, stopped=True):
@@ -180,8 +180,8 @@ def _around_the_set(cluster: Cluster, record: Record, request: Request, ordinal:
                 return AdoptSet(statefulset.uid, managers)
             return RememberSet(statefulset.uid)
         claims = ", ".join(f"{view.entry.old_claim} (new volume {view.entry.new_pv}, old volume {view.entry.old_pv})" for view in volumes)
-        return AskHuman(f"StatefulSet {statefulset.name} was created by somebody else while it was away; its claims: {claims}. See that nobody creates "
-                        f"it, delete it with --cascade=orphan (its pods and claims stay), then resume: it is created again as it was")
+        return AskHuman(f"StatefulSet {statefulset.name} was created by somebody else while it was away; its claims: {claims}. See that nobody "
+                        f"creates it, delete it with --cascade=orphan (its pods and claims stay), then resume: it is created again as it was")
     if not statefulset.terminating:
         if record.replica(ordinal).step == THAWING:
             return RememberSwapped(ordinal, tuple(view.target.name for view in volumes))
@@ -236,7 +236,7 @@ def _reference_left(cluster: Cluster, statefulset: StatefulSet) -> Decision | No
 
 def _exchange(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
     """From the held pod to claims that are Bound to the new volumes; None when they are. The set is frozen or absent."""
-    for decision in (_pod_gone(cluster, record, ordinal), _claims_gone(ordinal, volumes)):
+    for decision in (_pod_gone(cluster, record, ordinal, volumes), _claims_gone(ordinal, volumes)):
         if decision is not None:
             return decision
     for view in volumes:
@@ -255,9 +255,10 @@ def _exchange(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[Vol
     return None
 
 
-def _pod_gone(cluster: Cluster, record: Record, ordinal: int) -> Decision | None:
+def _pod_gone(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
     pod = cluster.pods.get(ordinal)
-    if pod is None:
+    if pod is None or (pod.uid != record.replica(ordinal).pod_uid and all(view.on_new_volume for view in volumes)):
+        # The latter is one that somebody else's set has started, on what it was to start on.
         return None
     if pod.uid != record.replica(ordinal).pod_uid:
         return AskHuman(f"pod {pod.name} is not the one that was stopped: somebody started it while its claims are exchanged")

@@ -58,14 +58,16 @@ class Process:
 class Faults:
     """What shall go wrong. `stopped`: names of controllers that are down; `unready`: pods of the application that never become Ready;
     `unschedulable`: pods that fit no node, with the scheduler's words; `fails`: mover pods (by name) that end with (exit code, message);
-    `never_done`: movers that never finish their pass; `overlooked`: UIDs of dependents that the garbage collector has not seen when it orphans;
-    `sluggish_binder`: it loses its race on a claim and looks again only when the claim changes or after 15 s (always so with mode RANDOM)."""
+    `never_done`: movers that never finish their pass; `lingers`: pods whose processes live on for so many seconds after they were deleted, whatever
+    grace they were given (as measured after a forced deletion); `overlooked`: UIDs of dependents that the garbage collector has not seen when it
+    orphans; `sluggish_binder`: it loses its race on a claim and looks again only when the claim changes or after 15 s (always so with mode RANDOM)."""
 
     stopped: set[str] = field(default_factory=set)
     unready: set[str] = field(default_factory=set)
     unschedulable: dict[str, str] = field(default_factory=dict)
     fails: dict[str, tuple[int, str]] = field(default_factory=dict)
     never_done: set[str] = field(default_factory=set)
+    lingers: dict[str, float] = field(default_factory=dict)
     overlooked: set[str] = field(default_factory=set)
     sluggish_binder: bool = False
 

@@ -74,7 +74,10 @@ class Kubelets:
 
     def _terminate(self, pod: Object, process: Process | None) -> bool:
         meta = pod["metadata"]
-        if process is not None and _ignores_term(pod) and self._world.clock.since(meta["deletionTimestamp"]) < 0:
+        beyond = self._world.clock.since(meta["deletionTimestamp"])
+        if process is not None and _ignores_term(pod) and beyond < 0:
+            return False
+        if process is not None and beyond + meta["deletionGracePeriodSeconds"] < self._world.faults.lingers.get(meta["name"], 0):
             return False
         if process is not None or pod["status"]["phase"] not in _OVER:
             self.end(pod, process, _KILLED if process is not None and process.role else 0, "")

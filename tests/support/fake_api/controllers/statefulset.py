@@ -11,6 +11,7 @@ from kubectl_volresize.model.cluster import StatefulSet, selector_matches
 from kubectl_volresize.model.names import claim as claim_name
 from kubectl_volresize.model.names import ordinal_of
 
+from ..refusal import Refusal
 from ..store import Object
 from ..world import EmptyClaim, World, pod_ready, terminating
 
@@ -24,7 +25,14 @@ class StatefulSets:
         self._world, self._store, self._rest = world, world.store, world.rest
 
     def step(self) -> bool:
-        return any(self._sync(raw) for raw in self._store.all("statefulsets"))
+        return any(self._try(raw) for raw in self._store.all("statefulsets"))
+
+    def _try(self, raw: Object) -> bool:
+        """What the API server refuses (a quota, a namespace that goes) is tried again later; nothing else happens to this set until then."""
+        try:
+            return self._sync(raw)
+        except Refusal:
+            return False
 
     def _sync(self, raw: Object) -> bool:
         # A terminating set only gets its status updated: what the freeze relies on.

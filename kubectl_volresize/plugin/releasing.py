@@ -65,7 +65,7 @@ def release(place: Place, migration: Object, yes: bool, dry_run: str, output: st
         raise _still_held(name, found)
     if dry_run == "client":
         return result.Changes(output=output, notes=_reasons(found), changes=(Change(migration, done("unchanged", dry_run)),))
-    if not consent.given("Let go of what can be let go? No runner can then go on with an exchange that was begun.", yes):
+    if not consent.given("Let go of what can be let go? The migration stands still where it is then.", yes):
         return result.Changes(output=output, notes=("Nothing was changed.",), exit_code=1)
     changes = [Change(suspended(place, job), "suspended") for job in runner.jobs if may_work(job)]
     changes += _let_go(place, name)

@@ -26,6 +26,16 @@ class Held:
     step: Step | None
     against: tuple[str, ...] = ()
 
+    @property
+    def does(self) -> str:
+        """What letting go does, in words."""
+        return _DOES.get(type(self.step), "the finalizer is taken off") if self.step is not None else "not now"
+
+
+_DOES: dict[type[Step], str] = {
+    swap_steps.Thaw: "let go, and created again at once", swap_steps.Recreate: "created again from the record",
+    swap_steps.StripReference: "its pods are taken off it first; then let go, and created again at once"}
+
 
 def held(cluster: Cluster, record: Record, request: Request) -> tuple[Held, ...]:
     """All that the migration holds; the set is among it when we took it away and it is absent."""
@@ -78,7 +88,7 @@ def _set(cluster: Cluster, record: Record, request: Request) -> Iterator[Held]:
         yield Held(name, state, undo_steps.Unfreeze(statefulset.uid, statefulset.resource_version, remaining))
         return
     against = tuple(_against_thaw(cluster, record, request, statefulset))
-    yield Held(name, "frozen: it is gone as soon as it is let go, and has to be created again at once",
+    yield Held(name, "frozen: does nothing, and is gone as soon as it is let go",
                None if against else _thaw(cluster, record, request, statefulset), against)
 
 
@@ -141,9 +151,9 @@ def _record(cluster: Cluster, before: tuple[Held, ...]) -> Iterator[Held]:
     if labels.FINALIZER not in migration.finalizers:
         return
     remaining = tuple(finalizer for finalizer in migration.finalizers if finalizer != labels.FINALIZER)
-    against = ("it names everything that is held, and is let go last",) if any(one.step is None for one in before) else ()
-    step = None if against else LetGo(remaining, migration.resource_version)
-    yield Held(f"volumeresize/{migration.name}", "kept as the record of what is held", step, against)
+    # It names everything that is held.
+    step = None if any(one.step is None for one in before) else LetGo(remaining, migration.resource_version)
+    yield Held(f"volumeresize/{migration.name}", "kept as the record of what is held", step)
 
 
 # -- claims

@@ -26,7 +26,7 @@ from .words import done, migration_resource
 _MOST_STEPS = 500
 _ABSENT_AT_MOST = 10.0  # seconds of trying to create the set while the API still knows the old one
 _TRY_AGAIN_AFTER = 0.02
-_HEADER = ("OBJECT", "STATE", "RELEASE")
+_HEADER = ("OBJECT", "STATE", "WOULD-BE")
 
 
 class StillHeld(NeedsHuman):
@@ -60,9 +60,10 @@ def release(place: Place, migration: Object, yes: bool, dry_run: str, output: st
     if not found:
         note = f"nothing to do: {migration_resource(name)} holds nothing"
         return result.Changes(output=output, notes=(note,), changes=(Change(migration, "unchanged"),))
-    consent.show(_preview(found))
     if not any(one.step for one in found):
+        consent.show(replace(_preview(found), notes=()))
         raise _still_held(name, found)
+    consent.show(_preview(found))
     if dry_run == "client":
         return result.Changes(output=output, notes=_reasons(found), changes=(Change(migration, done("unchanged", dry_run)),))
     if not consent.given("Let go of what can be let go? The migration stands still where it is then.", yes):
@@ -93,7 +94,7 @@ def _cluster(place: Place, migration: Object) -> Cluster:
 
 
 def _preview(found: tuple[Held, ...]) -> result.Preview:
-    rows = tuple((one.object, one.state, str(one.step) if one.step else "not now, see below") for one in found)
+    rows = tuple((one.object, one.state, one.does) for one in found)
     return result.Preview(lines=("This migration still holds:",), header=_HEADER, rows=rows, notes=_reasons(found))
 
 

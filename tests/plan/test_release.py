@@ -123,7 +123,7 @@ def test_a_frozen_set_whose_claims_all_stand_is_created_again_with_the_sizes_tha
 def test_it_stays_frozen_while_a_claim_is_missing() -> None:
     found = look(emptied())
     demand_blocked(found[THE_SET], "claim data-web-2 is missing")
-    demand_blocked(found[RECORD], "let go last")
+    demand_blocked(found[RECORD])
 
 
 def test_also_that_of_a_replica_that_is_not_at_work() -> None:

@@ -37,7 +37,8 @@ def held(api: FakeApi) -> bool:
 
 
 HELD: Moment = lambda api: held(api) and the_set(api) is not None and not frozen(api)  # noqa: E731
-FROZEN: Moment = lambda api: held(api) and frozen(api)  # noqa: E731
+NOT_DELETED: Moment = lambda api: held(api) and frozen(api)  # noqa: E731
+FROZEN: Moment = lambda api: held(api) and frozen(api) and "deletionTimestamp" in (the_set(api) or {})["metadata"]  # noqa: E731
 NO_CLAIM: Moment = lambda api: frozen(api) and "data-web-1" not in claim_uids(api)  # noqa: E731
 EXCHANGED: Moment = lambda api: frozen(api) and step_of(api, 1) == "swapping" and sizes(api).get("data-web-1") == "500Mi" and bound(api)  # noqa: E731
 ABSENT: Moment = lambda api: the_set(api) is None  # noqa: E731
@@ -79,7 +80,7 @@ def demand_let_go(api: FakeApi) -> None:
 
 
 @pytest.mark.parametrize(("moment", "templates", "claim"), [
-    (HELD, "1Gi", "1Gi"), (FROZEN, "1Gi", "1Gi"), (EXCHANGED, "500Mi", "500Mi"), (ABSENT, "500Mi", "500Mi")])
+    (HELD, "1Gi", "1Gi"), (NOT_DELETED, "1Gi", "1Gi"), (FROZEN, "1Gi", "1Gi"), (EXCHANGED, "500Mi", "500Mi"), (ABSENT, "500Mi", "500Mi")])
 def test_wherever_the_runner_died_the_application_comes_back(dead_at: Callable[[Moment], FakeApi], plugin: Plugin, moment: Moment, templates: str,
                                                              claim: str) -> None:
     api = dead_at(moment)

@@ -24,8 +24,7 @@ def next_for_replica(cluster: Cluster, record: Record, request: Request, ordinal
     if swap.begun(record, ordinal):
         return swap.next_for_swap(cluster, record, request, ordinal, volumes)
     if gone := [view for view in volumes if view.claim is None or view.claim.uid != view.entry.old_claim_uid]:
-        return AskHuman(f"claim {gone[0].entry.old_claim} is not the one that was recorded: somebody deleted or replaced it; the data that it had is "
-                        f"on volume {gone[0].entry.old_pv}, which is kept")
+        return AskHuman(gone[0].not_as_recorded)
     if lost := [view for view in volumes if view.old is None or view.old.uid != view.entry.old_pv_uid]:
         return AskHuman(f"volume {lost[0].entry.old_pv} of claim {lost[0].entry.old_claim} is gone")
     if going := swap.going_volume(volumes):

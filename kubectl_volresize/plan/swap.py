@@ -93,7 +93,7 @@ def next_for_swap(cluster: Cluster, record: Record, request: Request, ordinal: i
 def _strange_volume(volumes: tuple[VolumeView, ...]) -> str:
     for view in volumes:
         wanted = [(view.new, view.entry.new_pv, view.entry.new_pv_uid)]
-        if not view.on_new_volume:
+        if view.claim is not None and view.claim.uid == view.entry.old_claim_uid:
             # Afterwards it is only the way back, and whoever removed it did without that.
             wanted.append((view.old, view.entry.old_pv, view.entry.old_pv_uid))
         for volume, name, uid in wanted:
@@ -195,8 +195,10 @@ def _around_the_set(cluster: Cluster, record: Record, request: Request, ordinal:
     return _exchange(cluster, record, ordinal, volumes) or _thaw(statefulset, request, migration.uid, ordinal)
 
 
-def _stop_unless_held(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[VolumeView, ...]) -> Stop | None:
+def _stop_unless_held(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[VolumeView, ...]) -> AskHuman | Stop | None:
     pod = cluster.pods.get(ordinal)
+    if gone := [view for view in volumes if not view.has_original_claim]:
+        return AskHuman(f"{gone[0].not_as_recorded}, and its verified copy on {gone[0].entry.new_pv}")
     if stranger := guest(cluster, volumes):
         return Stop("Resumable", f"{stranger}, and may have written since its last copy")
     if pod is not None and pod.held and pod.terminating and pod.uid == record.replica(ordinal).pod_uid:

@@ -34,6 +34,12 @@ class VolumeView:
         return self.has_original_claim and self.claim is not None and not self.claim.terminating
 
     @property
+    def not_as_recorded(self) -> str:
+        """Of a claim that is not the recorded one, in words."""
+        return (f"claim {self.entry.old_claim} is not the one that was recorded: somebody deleted or replaced it; "
+                f"the data that it had is on volume {self.entry.old_pv}, which is kept")
+
+    @property
     def on_new_volume(self) -> bool:
         """The successor of the claim is Bound to the volume that the record names, and the volume says the same."""
         return (self.claim is not None and self.new is not None and self.claim.uid != self.entry.old_claim_uid and self.claim.bound

@@ -123,6 +123,13 @@ def copying(api: FakeApi, ordinal: int) -> bool:
     return step_of(api, ordinal) == "copying" and find(api, "pods", mover_name(ordinal)) is not None
 
 
+def copied(api: FakeApi, ordinal: int) -> bool:
+    """Its mover has made its first pass and waits; the application runs."""
+    mover = find(api, "pods", mover_name(ordinal))
+    said = api.logs.get(mover["metadata"]["uid"], []) if mover is not None else []
+    return step_of(api, ordinal) == "copying" and any('"waiting"' in line for line in said)
+
+
 def stopped(api: FakeApi, ordinal: int) -> bool:
     """Held and shut down; the last pass is not made yet."""
     pod = find(api, "pods", pod_name(ordinal))

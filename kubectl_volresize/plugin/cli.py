@@ -44,6 +44,9 @@ def cli(ctx: click.Context, /, **where: Any) -> None:
     kubectl volresize install -n NAMESPACE                      once, by an admin
     kubectl volresize submit my-set --volume data=500Mi         check, then start a Job that does the work
     kubectl volresize logs my-set -f                            follow it; ^C changes nothing
+    kubectl volresize cancel my-set                             stop it at the next safe point; resume goes on
+    kubectl volresize rollback my-set                           go back to the old volumes, which are kept
+    kubectl volresize cleanup my-set                            give the old volumes up
     """
     ctx.obj = Where(**where)
 

@@ -37,7 +37,7 @@ def command(where: Where, target: str, following: bool, timeout: float | None, o
     is done in the cluster, and -f can be run again at any time.
 
     \b
-    Exit codes with -f: 0 completed; 4 refused, nothing was touched; 5 failed, safe to submit again; 6 a human is needed;
+    Exit codes with -f: 0 completed; 4 refused, nothing was touched; 5 failed, safe to resume; 6 a human is needed;
     124 --timeout passed; 130 ^C.
     """
     if timeout is not None and not following:

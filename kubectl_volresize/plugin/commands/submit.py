@@ -43,6 +43,8 @@ def command(where: Where, with_install: bool, following: bool, error_unchanged: 
     the Job does the work in the cluster, replica by replica, with the application running. Submitting the same again is harmless: what runs goes on,
     and a Job that is missing is created.
 
+    The old volumes are kept. `cancel` stops it, `resume` goes on, `rollback` goes back to the old volumes, `cleanup` gives them up.
+
     \b
     kubectl volresize submit my-set --volume data=500Mi
     kubectl volresize submit sts/my-set --volume data=500Mi --volume wal=1Gi,storageClass=fast --follow

@@ -199,7 +199,10 @@ def _not_yet(cluster: Cluster, statefulset: StatefulSet | None, ordinal: int, vo
         return Wait("pod", "the StatefulSet is gone or going", replica=ordinal)
     if statefulset.rolling:
         return Wait("rollout", f"StatefulSet {statefulset.name}: {statefulset.rolling}", replica=ordinal)
-    if missing := others_not_ready(cluster, statefulset, ordinal):
+    own = cluster.pods.get(ordinal)
+    # Its own pod too: on a node that is silent it would never be seen to stop, and what does not start now would not start on the new volumes either.
+    missing = ((own.name,) if own is not None and not own.ready else ()) + others_not_ready(cluster, statefulset, ordinal)
+    if missing:
         return Wait("others", f"waiting until {', '.join(missing)} is Ready before replica {ordinal} is stopped", replica=ordinal)
     if in_the_way := guest(cluster, volumes) or held_by_others(cluster, ordinal, volumes):
         return Wait("others", f"replica {ordinal} is not stopped yet: {in_the_way}", replica=ordinal)

@@ -133,7 +133,7 @@ class Engine:
     def _namespace_goes(self) -> bool:
         """Then our pod is asked to end like all others, and nobody comes after it to let go."""
         place = self._tools.client.find(paths.namespaces(self._tools.namespace))
-        return bool(place and place["metadata"].get("deletionTimestamp"))
+        return place is None or bool(place["metadata"].get("deletionTimestamp"))
 
     # -- doing
 

@@ -53,7 +53,7 @@ def disturbed(moment: Moment, hand: Hand, *, replicas: int = 1, ordinal: int | N
         came.append(once_when(api, lambda when=when, earlier=earlier: bool(earlier) and when(api, ordinal),  # type: ignore[misc]
                               lambda act=act: act(api, ordinal)))  # type: ignore[misc]
     code = go_on(api, patience=patience)
-    assert all(came), "the moment never came"
+    assert all(came), f"the moment never came: {status(api)['message'] if find(api, 'volumeresizes', SET) else 'gone'}"
     return Disturbed(api, code, before)
 
 

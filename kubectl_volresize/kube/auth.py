@@ -3,6 +3,7 @@ costs 0.3-0.5 s, which `--help` and completion must not pay."""
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,16 +31,41 @@ class Connection:
 
 
 class _ConfigurationAuth(AuthBase):
-    """Header of the loaded configuration, asked anew for each request: bearer tokens expire and are re-read by the configuration's refresh hook."""
+    """Header of the loaded configuration, asked anew for each request: bearer tokens expire and are re-read by the configuration's refresh hook.
 
-    def __init__(self, configuration: Any) -> None:
-        self._configuration = configuration
+    That hook knows only what the token said of its life. One that is refused (401: revoked, replaced on disk, a clock that is wrong) is loaded once more
+    from where it came, and the request is sent once more: it was not carried out, since authentication comes first.
+    """
+
+    def __init__(self, configuration: Any, load: Callable[[], None]) -> None:
+        self._configuration, self._load = configuration, load
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        self._authorize(request)
+        request.register_hook("response", self._once_more)  # type: ignore[no-untyped-call]
+        return request
+
+    def _authorize(self, request: requests.PreparedRequest) -> None:
         for setting in self._configuration.auth_settings().values():
             if setting["in"] == "header" and setting["value"]:
                 request.headers[setting["key"]] = setting["value"]
-        return request
+
+    def _once_more(self, response: requests.Response, **kwargs: Any) -> requests.Response:
+        if response.status_code != requests.codes.unauthorized:
+            return response
+        self._load()
+        again = response.request.copy()
+        before = again.headers.get("Authorization")
+        self._authorize(again)
+        if again.headers.get("Authorization") == before:
+            return response
+        # The connection is free for the next request only when the answer was read.
+        _ = response.content
+        response.close()
+        # Of the adapter, and not of the session: that would call this hook for its answer too, for ever.
+        sent: requests.Response = response.connection.send(again, **kwargs)
+        sent.request, sent.history = again, [*sent.history, response]
+        return sent
 
 
 class _TlsNameAdapter(HTTPAdapter):
@@ -53,7 +79,7 @@ class _TlsNameAdapter(HTTPAdapter):
         super().init_poolmanager(*args, **kwargs, server_hostname=self._name, assert_hostname=self._name)
 
 
-def _session(configuration: Any) -> requests.Session:
+def _session(configuration: Any, load: Callable[[], None]) -> requests.Session:
     session = requests.Session()
     # REQUESTS_CA_BUNDLE and proxies of the environment would silently override the kubeconfig's own CA (seen: CERTIFICATE_VERIFY_FAILED).
     session.trust_env = False
@@ -64,7 +90,7 @@ def _session(configuration: Any) -> requests.Session:
         session.proxies = {"http": configuration.proxy, "https": configuration.proxy}
     if getattr(configuration, "tls_server_name", None):
         session.mount("https://", _TlsNameAdapter(configuration.tls_server_name))
-    session.auth = _ConfigurationAuth(configuration)
+    session.auth = _ConfigurationAuth(configuration, load)
     session.headers["User-Agent"] = f"kubectl-volresize/v{VERSION}"
     return session
 
@@ -95,17 +121,31 @@ def from_kubeconfig(kubeconfig: str | None = None, context: str | None = None) -
         # What the loader stumbles over in a file that is something else.
         raise NoCluster("the kubeconfig is no kubeconfig: " + str(error).replace("\n", " ")) from error
     namespace = active["context"].get("namespace") or "default"
-    return Connection(Client(_session(configuration), configuration.host), namespace)
+
+    def load_again() -> None:
+        try:
+            config.load_kube_config(config_file=file, context=context, client_configuration=configuration)
+        except (config.ConfigException, OSError) as error:
+            raise NoCluster(f"the credentials were refused and could not be loaded again: {error}") from error
+
+    return Connection(Client(_session(configuration, load_again), configuration.host), namespace)
 
 
 def in_cluster() -> Client:
-    """With the service account of this pod; the token is re-read from disk when it is a minute old. Raises NoCluster outside a pod."""
+    """With the service account of this pod; the token is re-read from disk when it is a minute old, and when it is refused.
+
+    Raises NoCluster outside a pod.
+    """
     from kubernetes import config
     from kubernetes.client import Configuration
 
     configuration = Configuration()
-    try:
-        config.load_incluster_config(client_configuration=configuration)
-    except config.ConfigException as error:
-        raise NoCluster(str(error)) from error
-    return Client(_session(configuration), configuration.host)
+
+    def load() -> None:
+        try:
+            config.load_incluster_config(client_configuration=configuration)
+        except (config.ConfigException, OSError) as error:
+            raise NoCluster(str(error)) from error
+
+    load()
+    return Client(_session(configuration, load), configuration.host)

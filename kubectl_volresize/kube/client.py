@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from math import isfinite
 from typing import Any
 
 import requests
@@ -18,6 +20,7 @@ Object = dict[str, Any]
 Objects = list[Object]
 _TIMEOUT = (10, 60)  # seconds to connect, seconds without a byte
 _TRIES = 6
+_LONGEST_PAUSE = 30.0  # seconds between two tries, whatever Retry-After says
 _PAGE = 500
 _BY_STATUS: dict[int, type[ApiError]] = {403: Forbidden, 404: NotFound, 409: Conflict, 410: Gone, 422: Unprocessable, 429: TooManyRequests}
 
@@ -36,9 +39,22 @@ def _error(response: requests.Response, verb: str, path: str) -> ApiError:
     if any(cause.get("field") == "metadata.uid" for cause in causes):
         # A patch meant for another object of that name: where a PUT gets 409, a patch is told that its uid is an immutable field (seen).
         kind = Conflict
-    retry_after = response.headers.get("Retry-After", "")
     return kind(status=response.status_code, verb=verb, path=path, message=message[:2000], reason=reason, body=body if is_status else {},
-                retry_after=float(retry_after) if retry_after.isdigit() else None)
+                retry_after=_seconds(response.headers))
+
+
+def _seconds(headers: Mapping[str, str]) -> float | None:
+    """What Retry-After asks for, a number or a date of the server's own clock (RFC 9110, 10.2.3); None for what cannot be read."""
+    wanted = headers.get("Retry-After", "")
+    try:
+        seconds = float(wanted)
+    except ValueError:
+        try:
+            until, now = (parsedate_to_datetime(text) for text in (wanted, headers.get("Date", "")))
+            seconds = (until - now).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    return max(seconds, 0.0) if isfinite(seconds) else None
 
 
 class Client:
@@ -82,7 +98,8 @@ class Client:
                 retryable = isinstance(error, Unreachable) or (isinstance(error, ApiError) and (error.status == 429 or error.status >= 500))
                 if not retryable or attempt == _TRIES - 1:
                     raise
-                self._pause(getattr(error, "retry_after", None) or min(0.2 * 2**attempt, 5.0))
+                wanted = (error.retry_after if isinstance(error, ApiError) else None) or min(0.2 * 2**attempt, 5.0)
+                self._pause(min(wanted, _LONGEST_PAUSE))
         raise AssertionError("unreachable")
 
     # -- writes

@@ -63,6 +63,17 @@ def cancel(api: FakeApi) -> None:
         ask(api, "cancel", request_id="00000001")
 
 
+def _die_and(turn: Callable[[FakeApi], None]) -> Strike:
+    """Its user turns away while no runner lives."""
+    def strike(api: FakeApi, draw: random.Random) -> None:
+        turn(api)
+        raise Killed
+
+    return strike
+
+
+DEATHS_AND_TURNS = (Trouble("dies-and-is-deleted", _die_and(delete_request), kills=True),
+                    Trouble("dies-and-is-cancelled", _die_and(cancel), kills=True))
 DEATHS = (Trouble("dies-before", _die, kills=True), Trouble("dies-after", _die, after=True, at=_writes, kills=True))
 TWO_DEATHS = (Trouble("dies-twice", _die_twice),)
 
@@ -101,7 +112,8 @@ REFUSED_WRITES = (
     Trouble("409", _answered(_conflict), at=_writes), Trouble("429", _answered(_busy), at=_writes), Trouble("500", _answered(_broken), at=_writes),
     Trouble("reset-before", _answered(_reset), at=_writes), Trouble("reset-after", _answered(_reset), after=True, at=_writes))
 REFUSED_READS = (
-    Trouble("429", _answered(_busy, _LONGER_THAN_A_CLIENT_TRIES), at=_reads), Trouble("500", _answered(_broken, _LONGER_THAN_A_CLIENT_TRIES), at=_reads),
+    Trouble("429", _answered(_busy, _LONGER_THAN_A_CLIENT_TRIES), at=_reads),
+    Trouble("500", _answered(_broken, _LONGER_THAN_A_CLIENT_TRIES), at=_reads),
     Trouble("reset", _answered(_reset, _LONGER_THAN_A_CLIENT_TRIES), at=_reads))
 
 

@@ -60,7 +60,7 @@ class Faults:
     `unschedulable`: pods that fit no node, with the scheduler's words; `fails`: mover pods (by name) that end with (exit code, message);
     `never_done`: movers that never finish their pass; `lingers`: pods whose processes live on for so many seconds after they were deleted, whatever
     grace they were given (as measured after a forced deletion); `overlooked`: UIDs of dependents that the garbage collector has not seen when it
-    orphans; `sluggish_binder`: it loses its race on a claim and looks again only when the claim changes or after 15 s (always so with mode RANDOM)."""
+    orphans; `sluggish_binder`: it loses its race on a claim and looks again only when the claim changes or after 15 s (always with mode RANDOM)."""
 
     stopped: set[str] = field(default_factory=set)
     unready: set[str] = field(default_factory=set)

@@ -33,7 +33,7 @@ class Connection:
 class _ConfigurationAuth(AuthBase):
     """Header of the loaded configuration, asked anew for each request: bearer tokens expire and are re-read by the configuration's refresh hook.
 
-    That hook knows only what the token said of its life. One that is refused (401: revoked, replaced on disk, a clock that is wrong) is loaded once more
+    That hook knows only what the token said of its life. One that is refused (401: revoked, replaced, a clock that is wrong) is loaded once more
     from where it came, and the request is sent once more: it was not carried out, since authentication comes first.
     """
 

@@ -1,12 +1,13 @@
 """What is given back at the end, on either way: pods of ours, the set's retention policy, the reclaim policy of the volumes in use, our marks."""
 from __future__ import annotations
 
-from ..model import labels
+from ..model import labels, names
 from ..model.cluster import Cluster
 from ..model.record import Record
 from . import manifests
 from .swap_steps import Release
 from .steps import Complete, Decision, RemovePod, RestorePolicy, RestoreRetention, Unmark, Wait
+from .undo_steps import RemoveStray
 
 
 def next_to_finish(cluster: Cluster, record: Record, message: str) -> Decision:
@@ -16,9 +17,21 @@ def next_to_finish(cluster: Cluster, record: Record, message: str) -> Decision:
 
 def given_back(cluster: Cluster, record: Record) -> Decision | None:
     """What is still to be given back on either way; None when that is all."""
-    for decision in (_holds_off(cluster), copiers_gone(cluster), _retention(cluster, record), _policies(cluster), _mark(cluster)):
+    for decision in (_holds_off(cluster), copiers_gone(cluster), stray_claim(cluster), _retention(cluster, record), _policies(cluster),
+                     _mark(cluster)):
         if decision is not None:
             return decision
+    return None
+
+
+def stray_claim(cluster: Cluster) -> RemoveStray | None:
+    """A temporary claim of ours, at a time when no replica needs one."""
+    statefulset = str(cluster.migration.spec["statefulSetName"])
+    for claim in cluster.claims.values():
+        volume, replica = claim.labels.get(labels.VOLUME, ""), claim.labels.get(labels.REPLICA, "")
+        ours = replica.isdigit() and manifests.is_ours(claim, cluster.migration.uid, int(replica))
+        if ours and not claim.terminating and claim.name == names.temporary_claim(volume, statefulset, int(replica)):
+            return RemoveStray(claim.name, claim.uid)
     return None
 
 
@@ -55,7 +68,7 @@ def _policies(cluster: Cluster) -> RestorePolicy | None:
         claim = cluster.claims.get(str(volume.claim_ref.get("name")))
         in_use = claim is not None and claim.volume_name == volume.name and not claim.terminating
         if in_use and volume.labels.get(labels.MIGRATION) == cluster.migration.name and labels.ORIGINAL_RECLAIM in volume.annotations:
-            return RestorePolicy(volume.name, volume.uid, manifests.original_policy(volume))
+            return RestorePolicy(volume.name, volume.uid, volume.resource_version, manifests.original_policy(volume))
     return None
 
 

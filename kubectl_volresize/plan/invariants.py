@@ -175,9 +175,17 @@ def _discard(step: cleanup.DiscardVolume, cluster: Cluster, record: Record, requ
     yield from cleanup.against_discarding(cluster, record, request, step.pv, step.uid)
 
 
+def _remove_stray(step: undo_steps.RemoveStray, cluster: Cluster, record: Record, request: Request) -> Iterator[str]:
+    claim = cluster.claims.get(step.claim)
+    if any(entry.old_claim == step.claim for entry in record.volumes):
+        yield f"claim {step.claim} is the application's"
+    if claim is not None and claim.volume_name in {pv for entry in record.volumes for pv in (entry.old_pv, entry.new_pv) if pv}:
+        yield f"claim {step.claim} is bound to volume {claim.volume_name}, which is recorded"
+
+
 _RULES: dict[type[steps.Step], Callable[[Any, Cluster, Record, Request], Iterator[str]]] = {
     replica_steps.Hold: _hold,
     swap_steps.BeginSwap: _begin_swap, swap_steps.DeleteTemporaryClaim: _delete_temporary, swap_steps.Freeze: _freeze, swap_steps.Release: _release,
     swap_steps.DeleteClaim: _delete_claim, swap_steps.CreateClaim: _create_claim, swap_steps.Thaw: _set_returns, swap_steps.Recreate: _set_returns,
-    undo_steps.GiveUpVolume: _give_up, cleanup.DiscardVolume: _discard,
+    undo_steps.GiveUpVolume: _give_up, undo_steps.RemoveStray: _remove_stray, cleanup.DiscardVolume: _discard,
 }

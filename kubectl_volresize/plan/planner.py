@@ -64,7 +64,10 @@ def _after_the_end(cluster: Cluster, record: Record, request: Request) -> Decisi
     if under_way.get("verb") == CLEANUP:
         return cleanup.next_for_cleanup(cluster, record, request, Asked(under_way["id"], CLEANUP, under_way.get("args") or {}))
     ours = labels.FINALIZER in cluster.migration.finalizers
-    if ours and not (record.phase == labels.FAILED and record.reason == _KEEPS_FINALIZER):
+    keeps = record.phase == labels.FAILED and record.reason == _KEEPS_FINALIZER
+    if not keeps and (stray := finish.stray_claim(cluster)):
+        return stray
+    if ours and not keeps:
         remaining = tuple(finalizer for finalizer in cluster.migration.finalizers if finalizer != labels.FINALIZER)
         return LetGo(remaining, cluster.migration.resource_version)
     return Done(record.message)
@@ -101,7 +104,8 @@ def _make_safe(cluster: Cluster, statefulset: StatefulSet, request: Request, pen
             return Wait("retention", f"claim {claim.name} is still owned by the StatefulSet or its pod", poll=0.2)
         volume = cluster.volume_of(claim)
         if volume is not None and not volume.retained:
-            return KeepVolume(ordinal, target.name, volume.name, volume.uid, labels.ROLE_OLD, manifests.original_policy(volume))
+            return KeepVolume(ordinal, target.name, volume.name, volume.uid, volume.resource_version, labels.ROLE_OLD,
+                              manifests.original_policy(volume))
     return None
 
 

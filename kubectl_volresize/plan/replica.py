@@ -64,7 +64,7 @@ def _keep_old(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[V
 
 
 def _keep(volume: Volume, ordinal: int, name: str, role: str) -> Step:
-    return KeepVolume(ordinal, name, volume.name, volume.uid, role, manifests.original_policy(volume))
+    return KeepVolume(ordinal, name, volume.name, volume.uid, volume.resource_version, role, manifests.original_policy(volume))
 
 
 def _targets(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:

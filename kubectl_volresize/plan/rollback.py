@@ -152,7 +152,8 @@ def _keep(volumes: tuple[VolumeView, ...], ordinal: int) -> KeepVolume | None:
     for view in volumes:
         for volume, role in ((view.old, labels.ROLE_OLD), (view.new, labels.ROLE_NEW)):
             if volume is not None and not (volume.retained and volume.labels.get(labels.ROLE) == role):
-                return KeepVolume(ordinal, view.target.name, volume.name, volume.uid, role, manifests.original_policy(volume))
+                return KeepVolume(ordinal, view.target.name, volume.name, volume.uid, volume.resource_version, role,
+                                  manifests.original_policy(volume))
     return None
 
 

@@ -179,6 +179,7 @@ class KeepVolume(Step):
     volume: str
     pv: str
     uid: str
+    resource_version: str
     role: str
     original: str
 
@@ -214,6 +215,7 @@ class RestoreRetention(Step):
 class RestorePolicy(Step):
     pv: str
     uid: str
+    resource_version: str
     policy: str
 
     def __str__(self) -> str:

@@ -115,7 +115,8 @@ def _keep_both(cluster: Cluster, ordinal: int, volumes: tuple[VolumeView, ...]) 
     for view in volumes:
         for volume, role in ((view.old, labels.ROLE_OLD), (view.new, labels.ROLE_NEW)):
             if volume is not None and not volume.retained:
-                return KeepVolume(ordinal, view.target.name, volume.name, volume.uid, role, manifests.original_policy(volume))
+                return KeepVolume(ordinal, view.target.name, volume.name, volume.uid, volume.resource_version, role,
+                                  manifests.original_policy(volume))
     return None
 
 
@@ -152,7 +153,7 @@ def _reserved(cluster: Cluster, ordinal: int, volumes: tuple[VolumeView, ...]) -
         if not bound_to_successor and not view.new.reserved_for(cluster.namespace, view.entry.old_claim):
             if user := _user(cluster, view):
                 return AskHuman(f"volume {view.new.name} is bound to claim {user}")
-            return Reserve(ordinal, view.target.name, view.new.name, view.new.uid, view.entry.old_claim)
+            return Reserve(ordinal, view.target.name, view.new.name, view.new.uid, view.new.resource_version, view.entry.old_claim)
     return None
 
 

@@ -41,12 +41,16 @@ class DeleteTemporaryClaim(Step):
 
 @dataclass(frozen=True)
 class Reserve(Step):
-    """claimRef = namespace and name of the original claim, without a UID: only a claim of that name can bind."""
+    """claimRef = namespace and name of the original claim, without a UID: only a claim of that name can bind.
+
+    By resourceVersion: of a runner that slept until that claim was bound it would take the volume away (the claim is Lost then, for good).
+    """
 
     replica: int
     volume: str
     pv: str
     uid: str
+    resource_version: str
     claim: str
 
     def __str__(self) -> str:

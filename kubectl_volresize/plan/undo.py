@@ -75,7 +75,7 @@ def _give_up(cluster: Cluster, request: Request, ordinal: int, view: VolumeView)
     if view.new is not None and _made_by_us(view) and view.new.retained and manifests.policy_of_given_up(view.new) != "Retain":
         claim_uid = view.entry.new_claim_uid or (view.temporary.uid if view.temporary else "")
         claim = names.temporary_claim(view.target.name, request.statefulset, ordinal)
-        return GiveUpVolume(view.new.name, view.new.uid, manifests.policy_of_given_up(view.new), claim, claim_uid)
+        return GiveUpVolume(view.new.name, view.new.uid, view.new.resource_version, manifests.policy_of_given_up(view.new), claim, claim_uid)
     if view.temporary is not None and manifests.is_ours(view.temporary, cluster.migration.uid, ordinal):
         if view.temporary.terminating:
             return Wait("undoing", f"temporary claim {view.temporary.name} is being deleted", poll=0.2)

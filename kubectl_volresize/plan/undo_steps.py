@@ -32,12 +32,24 @@ class GiveUpVolume(Step):
 
     pv: str
     uid: str
+    resource_version: str
     policy: str
     claim: str
     claim_uid: str
 
     def __str__(self) -> str:
         return f"give up the new volume {self.pv} (reclaim policy {self.policy})"
+
+
+@dataclass(frozen=True)
+class RemoveStray(Step):
+    """A temporary claim that no replica needs: made by a runner that slept, and was followed by one that is done with the replica."""
+
+    claim: str
+    uid: str
+
+    def __str__(self) -> str:
+        return f"remove temporary claim {self.claim}, which no replica needs"
 
 
 @dataclass(frozen=True)

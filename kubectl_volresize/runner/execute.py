@@ -73,12 +73,12 @@ def unmark(tools: Tools, step: steps.Unmark) -> None:
 def keep_volume(tools: Tools, step: steps.KeepVolume) -> None:
     marks = {labels.MANAGED_BY: labels.MANAGER, labels.MIGRATION: tools.migration, labels.REPLICA: str(step.replica), labels.VOLUME: step.volume,
              labels.ROLE: step.role}
-    _volume(tools, step.pv, step.uid, "Retain", {"labels": marks, "annotations": {labels.ORIGINAL_RECLAIM: step.original}})
+    _volume(tools, step, "Retain", {"labels": marks, "annotations": {labels.ORIGINAL_RECLAIM: step.original}})
 
 
 def give_up_volume(tools: Tools, step: undo_steps.GiveUpVolume) -> None:
     body = _given_up(step.policy, tools.namespace, step.claim, step.claim_uid)
-    tools.client.merge_patch(paths.volumes(step.pv), {"metadata": {"uid": step.uid}, "spec": body})
+    tools.client.merge_patch(paths.volumes(step.pv), {"metadata": _this(step), "spec": body})
 
 
 def _given_up(policy: str, namespace: str, name: str, uid: str) -> Object:
@@ -88,16 +88,21 @@ def _given_up(policy: str, namespace: str, name: str, uid: str) -> Object:
 
 def restore_policy(tools: Tools, step: steps.RestorePolicy) -> None:
     marks = dict.fromkeys((labels.MANAGED_BY, labels.MIGRATION, labels.REPLICA, labels.VOLUME, labels.ROLE))
-    _volume(tools, step.pv, step.uid, step.policy, {"labels": marks, "annotations": {labels.ORIGINAL_RECLAIM: None}})
+    _volume(tools, step, step.policy, {"labels": marks, "annotations": {labels.ORIGINAL_RECLAIM: None}})
 
 
-def _volume(tools: Tools, name: str, uid: str, policy: str, meta: Object) -> None:
-    tools.client.merge_patch(paths.volumes(name), {"metadata": {"uid": uid, **meta}, "spec": {"persistentVolumeReclaimPolicy": policy}})
+def _volume(tools: Tools, step: steps.KeepVolume | steps.RestorePolicy, policy: str, meta: Object) -> None:
+    tools.client.merge_patch(paths.volumes(step.pv), {"metadata": {**_this(step), **meta}, "spec": {"persistentVolumeReclaimPolicy": policy}})
+
+
+def _this(step: Any) -> Object:
+    """This object, and as it was when the step was decided: a runner that slept since, and was followed, changes nothing (409)."""
+    return {"uid": step.uid, "resourceVersion": step.resource_version}
 
 
 def discard_volume(tools: Tools, step: cleanup.DiscardVolume) -> None:
     body = _given_up("Delete", tools.namespace, step.claim, step.claim_uid)
-    tools.client.merge_patch(paths.volumes(step.pv), {"metadata": {"uid": step.uid, "resourceVersion": step.resource_version}, "spec": body})
+    tools.client.merge_patch(paths.volumes(step.pv), {"metadata": _this(step), "spec": body})
 
 
 def create_target(tools: Tools, step: replica_steps.CreateTarget) -> None:
@@ -159,6 +164,10 @@ def delete_temporary_claim(tools: Tools, step: swap_steps.DeleteTemporaryClaim) 
     tools.client.delete(paths.claims(tools.namespace, step.claim), uid=step.uid)
 
 
+def remove_stray(tools: Tools, step: undo_steps.RemoveStray) -> None:
+    tools.client.delete(paths.claims(tools.namespace, step.claim), uid=step.uid)
+
+
 def delete_claim(tools: Tools, step: swap_steps.DeleteClaim) -> None:
     tools.client.delete(paths.claims(tools.namespace, step.claim), uid=step.uid)
 
@@ -172,9 +181,10 @@ def nudge(tools: Tools, step: swap_steps.Nudge) -> None:
 
 
 def reserve(tools: Tools, step: swap_steps.Reserve) -> None:
-    reference = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": tools.namespace, "name": step.claim}
-    tools.client.json_patch(paths.volumes(step.pv), [{"op": "test", "path": "/metadata/uid", "value": step.uid},
-                                                     {"op": "replace", "path": "/spec/claimRef", "value": reference}])
+    # What is not said is kept by a merge patch.
+    reference = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": tools.namespace, "name": step.claim, "uid": None,
+                 "resourceVersion": None, "fieldPath": None}
+    tools.client.merge_patch(paths.volumes(step.pv), {"metadata": _this(step), "spec": {"claimRef": reference}})
 
 
 _DO: dict[type[steps.Step], Callable[[Tools, Any], None]] = {
@@ -187,6 +197,7 @@ _DO: dict[type[steps.Step], Callable[[Tools, Any], None]] = {
     swap_steps.Release: release, swap_steps.DeleteClaim: delete_claim, swap_steps.CreateClaim: create_claim, swap_steps.Nudge: nudge,
     swap_steps.Thaw: set_swap.thaw, swap_steps.Recreate: set_swap.recreate, swap_steps.AdoptSet: set_swap.adopt,
     cleanup.DiscardVolume: discard_volume, leave.LeavePod: leave_pod, undo_steps.Unfreeze: set_swap.unfreeze, undo_steps.GiveUpVolume: give_up_volume,
+    undo_steps.RemoveStray: remove_stray,
 }
 
 

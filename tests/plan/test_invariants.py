@@ -178,7 +178,11 @@ CASES: dict[str, Case] = {
         (f"volume {OLD} is used by claim elsewhere", lambda state: state.with_claims(claim("elsewhere", pv=OLD))),
         (f"volume {OLD} is not one that was kept", lambda state: state.recording("logs", phase="Waiting")),
         (f"volume {OLD} was made by hand", _by_hand))),
-    "give up volume": Case(undo_steps.GiveUpVolume(NEW, uid_of(NEW), "Delete", TEMPORARY, uid_of(TEMPORARY)), copied(*BOTH), (
+    "remove stray": Case(undo_steps.RemoveStray("logs-web-2-new-too", uid_of("logs-web-2-new-too")), copied(*BOTH).with_claims(
+        claim("logs-web-2-new-too", phase="Pending")), (
+        ("is the application's", lambda state: state.recording("logs", old_claim="logs-web-2-new-too")),
+        (f"is bound to volume {NEW}", lambda state: state.with_claims(claim("logs-web-2-new-too", pv=NEW))))),
+    "give up volume": Case(undo_steps.GiveUpVolume(NEW, uid_of(NEW), "7", "Delete", TEMPORARY, uid_of(TEMPORARY)), copied(*BOTH), (
         (f"volume {NEW} is in use by {CLAIM}", lambda state: state.with_claims(claim(CLAIM, pv=NEW))),
         (f"volume {NEW} is in use", lambda state: state.recording("logs", old_pv_uid=uid_of(NEW))),
         (f"volume {NEW} is in use", lambda state: state.recording("logs", forward="{}")),
@@ -212,7 +216,8 @@ def test_every_guarded_step_has_a_case() -> None:
 
 GUARDED: tuple[type[Any], ...] = (replica_steps.Hold, swap_steps.BeginSwap, swap_steps.Freeze, swap_steps.Release,
                                   swap_steps.DeleteTemporaryClaim, swap_steps.DeleteClaim, swap_steps.CreateClaim,
-                                  swap_steps.Thaw, swap_steps.Recreate, undo_steps.GiveUpVolume, cleanup.DiscardVolume)
+                                  swap_steps.Thaw, swap_steps.Recreate, undo_steps.GiveUpVolume, undo_steps.RemoveStray,
+                                  cleanup.DiscardVolume)
 
 
 @pytest.mark.parametrize("kind", GUARDED, ids=lambda kind: kind.__name__)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from ..errors import AlreadyExists, Conflict, Refused, VolresizeError
 from ..kube import paths
 from ..model import labels
-from ..model.asked import CLEANUP, Asked, unanswered
+from ..model.asked import CANCEL, CLEANUP, RESUME, ROLLBACK, Asked, unanswered
 from ..model.cluster import View
 from ..model.record import Record, from_status
 from ..model.request import from_spec
@@ -55,6 +55,7 @@ class NoRunner(VolresizeError):
 
 
 T = TypeVar("T")
+VERBS = (CANCEL, RESUME, ROLLBACK, CLEANUP)
 _TRIES = 4  # a runner at work writes its record every 2 s
 
 
@@ -113,10 +114,11 @@ def _write(place: Place, migration: Object, asked: Asked, dry_run: str, spec: Ob
     name = migration["metadata"]["name"]
     standing = _standing(migration)
     if standing is not None and (standing.verb, standing.args) == (asked.verb, asked.args):
+        migration = amended(place, migration, spec, dry_run) if spec else migration
         return migration, standing, Change(migration, f"{asked.verb} requested already")
     if standing is not None and (standing.verb == CLEANUP or standing == unanswered(View(migration), record_of(migration))):
         raise AlreadyAsked(name=migration_resource(name), verb=standing.verb or "something that cannot be read", id=standing.id,
-                           command=place.command(standing.verb or "resume", f"vr/{name}"))
+                           command=place.command(standing.verb if standing.verb in VERBS else RESUME, f"vr/{name}"))
     written = amended(place, migration, spec, dry_run, {labels.REQUESTED: asked.to_annotation()})
     return written, asked, Change(written, done(f"{asked.verb} requested", dry_run))
 

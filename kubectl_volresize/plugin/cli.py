@@ -54,7 +54,7 @@ def cli(ctx: click.Context, /, **where: Any) -> None:
 def run(arguments: list[str]) -> int:
     """Exit code of one invocation; everything is printed by then."""
     try:
-        outcome = cli.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+        outcome = cli.main(arguments or ["--help"], prog_name=PROGRAM, standalone_mode=False)
         return render.show(outcome) if isinstance(outcome, Result) else int(outcome or 0)
     except VolresizeError as error:
         render.show_error(error)

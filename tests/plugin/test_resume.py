@@ -233,6 +233,14 @@ def test_how_to_copy_may_be_changed_and_what_is_wanted_may_not(failed: FakeApi, 
     assert plugin("resume", "web", "--volume", "data=1Gi").code == 2
 
 
+def test_it_is_also_changed_when_resume_was_asked_for_before(failed: FakeApi, plugin: Plugin) -> None:
+    plugin("resume", "web", "--no-wait")
+    asked = request_of(failed)
+    end_job(failed, "web-runner-2")
+    assert plugin("resume", "web", "--bandwidth", "20M", "--no-wait").code == 0
+    assert request_of(failed) == asked and spec_of(failed)["copy"] == {"bandwidth": "20M"}
+
+
 def test_what_a_runner_at_work_would_not_read_is_refused(begun: FakeApi, plugin: Plugin) -> None:
     add_pod(begun, "web-runner")
     renew_lease(begun, "web-runner", ago(3))

@@ -134,6 +134,17 @@ def test_the_next_step_follows_from_the_outcome(api: FakeApi, plugin: Plugin, ph
     assert said in answer.out and "took 2h3m" in answer.out
 
 
+def test_a_request_is_shown_until_it_is_done(api: FakeApi, plugin: Plugin) -> None:
+    asked = '{"id":"1a2b3c4d","verb":"cancel","args":{}}'
+    made = add(api, **AT_WORK)
+    made = api.rest.change(labels.PLURAL, made, lambda new: new["metadata"].update(annotations={labels.REQUESTED: asked}))
+    assert "Request:      cancel, not answered yet" in plugin("status", "web").out
+    for outcome, shown in (("accepted", True), ("refused", True), ("failed", True), ("done", False)):
+        answer = {"id": "1a2b3c4d", "verb": "cancel", "outcome": outcome, "message": "stop at the next safe point"}
+        made = api.rest.change(labels.PLURAL, made, lambda new: new["status"].update(lastRequest=answer), status=True)
+        assert (f"Request:      cancel: {outcome}: stop at the next safe point" in plugin("status", "web").out) is shown
+
+
 # -- which one is meant
 
 

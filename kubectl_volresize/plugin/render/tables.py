@@ -3,7 +3,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...model.record import Record, VolumeRecord, from_status
+from ...model.asked import unanswered
+from ...model.cluster import View
+from ...model.record import ACCEPTED, DECLINED, FAILED, Record, VolumeRecord, from_status
 from .. import result
 from ..outcome import reason
 from ..words import instant, span
@@ -57,9 +59,18 @@ def _facts(migration: result.Object, record: Record, shown: result.Details) -> l
     at_work = "" if record.current_replica is None else f", replica {record.current_replica}"
     return [("VolumeResize", meta["name"]), ("Namespace", meta["namespace"]), ("StatefulSet", spec["statefulSetName"]), ("Wanted", wanted),
             ("Phase", _phase(record) + at_work + (f", volume {record.current_volume}" if record.current_volume else "")),
-            ("Progress", f"{record.progress} replicas" if record.progress else ""), ("Message", record.message), ("Runner", shown.waiting),
+            ("Progress", f"{record.progress} replicas" if record.progress else ""), ("Message", record.message),
+            ("Request", _request(migration, record)), ("Runner", shown.waiting),
             ("Time", _time(record, shown.now)),
             ("Image", str((spec.get("mover") or {}).get("image", "")))]
+
+
+def _request(migration: result.Object, record: Record) -> str:
+    """What a user asked for and has not had, or not been granted; what was done says the phase."""
+    if (asked := unanswered(View(migration), record)) is not None:
+        return f"{asked.verb}, not answered yet"
+    answer = record.last_request
+    return f"{answer['verb']}: {answer['outcome']}: {answer['message']}" if answer.get("outcome") in (ACCEPTED, DECLINED, FAILED) else ""
 
 
 def _time(record: Record, now: float) -> str:

@@ -6,7 +6,10 @@ from typing import Any
 
 from ..errors import ApiError, Forbidden, Unreachable
 from ..model import labels, names
+from ..model.asked import asks_for_lost_record
 from ..model.cluster import Budget, Claim, Cluster, Migration, Mover, Object, Pod, StatefulSet, View, Volume
+from ..model.kept import Kept, unpack
+from ..model.record import from_status, volume_to_json
 from . import paths
 from .client import Client
 
@@ -17,7 +20,8 @@ _LOG_SILENCE = 10.0  # seconds without a byte; the API server waits for a kubele
 def observe(client: Client, migration: Object) -> Cluster:
     """All that the runner's decisions look at. Raises Forbidden when a right is missing, ApiError, Unreachable."""
     return _observe(client, migration, volumes=_volumes, classes=lambda: client.list(paths.storage_classes()),
-                    nodes=lambda: client.list(paths.nodes()), place=lambda name: client.find(paths.namespaces(name)), unreadable=[])
+                    nodes=lambda: client.list(paths.nodes()), place=lambda name: client.find(paths.namespaces(name)), unreadable=[],
+                    kept=_kept(client, migration))
 
 
 def observe_permitted(client: Client, migration: Object) -> Cluster:
@@ -42,14 +46,15 @@ def observe_permitted(client: Client, migration: Object) -> Cluster:
                     nodes=lambda: or_nothing("nodes", paths.nodes()), place=lambda name: None, unreadable=unreadable)
 
 
-def _observe(client: Client, migration: Object, *, volumes: Any, classes: Any, nodes: Any, place: Any, unreadable: list[str]) -> Cluster:
+def _observe(client: Client, migration: Object, *, volumes: Any, classes: Any, nodes: Any, place: Any, unreadable: list[str],
+             kept: Kept | None = None) -> Cluster:
     namespace, own_name = migration["metadata"]["namespace"], migration["metadata"]["name"]
     set_name = migration["spec"]["statefulSetName"]
     found = client.find(paths.statefulsets(namespace, set_name))
     pods = [Pod(raw) for raw in client.list(paths.pods(namespace))]
     claims = {raw["metadata"]["name"]: Claim(raw) for raw in client.list(paths.claims(namespace))}
     ours = {name: claim for name, claim in claims.items() if _concerns(claim, set_name, migration)}
-    entries = (migration.get("status") or {}).get("volumeStatuses") or []
+    entries = [*((migration.get("status") or {}).get("volumeStatuses") or []), *(map(volume_to_json, kept.record.volumes) if kept else ())]
     recorded = {entry[key] for entry in entries for key in ("oldPVName", "newPVName") if entry.get(key)}
     wanted = recorded | {claim.volume_name for claim in ours.values() if claim.volume_name}
     movers, measurers = _copiers(client, namespace, own_name, pods)
@@ -64,7 +69,7 @@ def _observe(client: Client, migration: Object, *, volumes: Any, classes: Any, n
         classes={raw["metadata"]["name"]: raw for raw in classes()},
         others=tuple(View(raw) for raw in client.list(paths.migrations(namespace)) if raw["metadata"]["name"] != own_name),
         guests=_guests(pods, {pod.uid for pod in replicas.values()} | {copier.pod.uid for copier in (*movers.values(), *measurers.values())}),
-        namespace_going=bool(its_namespace and its_namespace["metadata"].get("deletionTimestamp")), unreadable=tuple(unreadable))
+        namespace_going=bool(its_namespace and its_namespace["metadata"].get("deletionTimestamp")), unreadable=tuple(unreadable), kept=kept)
 
 
 def _concerns(claim: Claim, set_name: str, migration: Object) -> bool:
@@ -97,6 +102,18 @@ def _guests(pods: list[Pod], known: set[str]) -> dict[str, tuple[str, ...]]:
 def _volumes(client: Client, wanted: set[str]) -> dict[str, Volume]:
     found = {name: client.find(paths.volumes(name)) for name in sorted(wanted)}
     return {name: Volume(raw) for name, raw in found.items() if raw is not None}
+
+
+def _kept(client: Client, migration: Object) -> Kept | None:
+    if not asks_for_lost_record(Migration(migration), from_status(migration.get("status") or {})):
+        return None
+    return kept_in(client.find(paths.leases(migration["metadata"]["namespace"], names.lease(migration["spec"]["statefulSetName"]))))
+
+
+def kept_in(lease: Object | None) -> Kept | None:
+    """The copy of a record that the Lease bears; None when there is none, or none that can be read."""
+    text = View(lease).annotations.get(labels.RECORD, "") if lease is not None else ""
+    return unpack(text) if text else None
 
 
 def _node_ready(node: Object) -> bool:

@@ -33,6 +33,12 @@ def unanswered(migration: View, record: Record) -> Asked | None:
     return None if asked.id == record.last_request.get("id") else asked
 
 
+def asks_for_lost_record(migration: View, record: Record) -> bool:
+    """Its VolumeResize was deleted by force, and this one was created in its place by `resume`."""
+    asked = unanswered(migration, record)
+    return asked is not None and asked.verb == RESUME and bool(asked.args.get("rebuild")) and not record.start_time
+
+
 def _read(text: str) -> Asked:
     """Whatever a human may have written by hand gets an answer, hence an id."""
     by_content = hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import labels, names
+from .kept import Kept
 from .quantity import parse_bytes
 
 Object = dict[str, Any]
@@ -365,7 +366,7 @@ class Mover:
 class Cluster:
     """Everything one decision looks at, read at one moment. `migration` is the VolumeResize itself, `others` the other ones in the namespace;
     `guests` the pods by the claim that they name and that are neither a replica nor ours, finished ones too; `unreadable` names what this user may
-    not read (never empty-handed for the runner)."""
+    not read (never empty-handed for the runner); `kept` the copy of a lost record, looked for only when a user asks for it."""
 
     namespace: str
     migration: View
@@ -383,6 +384,7 @@ class Cluster:
     guests: dict[str, tuple[str, ...]] = field(default_factory=dict)
     namespace_going: bool = False
     unreadable: tuple[str, ...] = ()
+    kept: Kept | None = None
 
     def volume_of(self, claim: Claim | None) -> Volume | None:
         return self.volumes.get(claim.volume_name) if claim is not None else None

@@ -27,6 +27,7 @@ ORIGINAL_RECLAIM = f"{GROUP}/original-reclaim-policy"
 NUDGE = f"{GROUP}/nudge"
 FINAL = f"{GROUP}/final"          # runner -> mover, through the downward API: final:<pod UID>:<random>
 REQUESTED = f"{GROUP}/requested"  # plugin -> runner: JSON {id, verb, args}
+RECORD = f"{GROUP}/record"        # on the Lease: a copy of the record, see kept.py
 
 FINALIZER = f"{GROUP}/volresize"             # on the VolumeResize
 HOLD_FINALIZER = f"{GROUP}/volresize-hold"   # on the application's pod

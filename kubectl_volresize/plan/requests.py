@@ -4,11 +4,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ..model import labels
-from ..model.asked import CANCEL, CLEANUP, RESUME, ROLLBACK, Asked
+from ..model.asked import CANCEL, CLEANUP, RESUME, ROLLBACK, Asked, asks_for_lost_record
 from ..model.cluster import Cluster, View
 from ..model.record import DECLINED, FINISHED, Record
 from ..model.request import Request
-from . import cleanup, rollback, swap
+from . import cleanup, rebuild, rollback, swap
 from .request_steps import Answer, TakeCancel, TakeResume, TakeRollback
 from .steps import Step
 
@@ -31,6 +31,8 @@ def _cancel(cluster: Cluster, record: Record, request: Request, asked: Asked) ->
 
 
 def _resume(cluster: Cluster, record: Record, request: Request, asked: Asked) -> Step:
+    if asks_for_lost_record(cluster.migration, record):
+        return rebuild.from_copy(cluster, request, asked)
     if not record.terminal:
         return Answer(asked, FINISHED, "the migration is at work")
     if record.phase not in (labels.FAILED, labels.CANCELLED):

@@ -12,6 +12,7 @@ from ..kube import paths
 from ..kube.observe import observe
 from ..model import labels
 from ..model.cluster import Cluster, Object
+from ..model.kept import Kept, pack
 from ..model.record import Record, from_status
 from ..model.request import Request, from_spec
 from ..plan import invariants, swap, waits
@@ -54,6 +55,7 @@ class Engine:
         self._patience = _Patience()
         self._failures = 0
         self._doubted = False
+        self._told_too_long = False
 
     def run(self) -> int:
         """Until nothing is left to do; returns the Job container's exit code. Raises Fenced when another runner took over."""
@@ -127,7 +129,7 @@ class Engine:
             self._store.write_again(stop.recorded(lost, self._tools.now()))
             return None
         self._tools.log.info("Done", "the VolumeResize is gone, and everything of ours with it")
-        self._tools.lease.remove()
+        self._tools.lease.remove(self._store.mark)
         return JOB_DONE
 
     def _namespace_goes(self) -> bool:
@@ -153,6 +155,8 @@ class Engine:
         if after != record:
             migration = self._store.write(migration, after)
             self._tools.log.phase = after.phase
+        if after.saved_set:
+            self._keep(migration, after)
         if not self._failures:
             self._tools.log.info(type(step).__name__, str(step), **step.about)
         try:
@@ -163,6 +167,15 @@ class Engine:
         self._failures = 0
         if step.event is not None:
             self._events.say(migration, *step.event, str(step), now)
+
+    def _keep(self, migration: Object, record: Record) -> None:
+        """Before anything is done the record also stands where it does not go with the VolumeResize. From the moment that validation has passed:
+        until then nothing was touched, and what stands there may be all that is left of another migration."""
+        text = pack(Kept(self._store.name, migration["spec"], record))
+        if not self._tools.lease.keep(record.mark, text) and not self._told_too_long:
+            self._told_too_long = True
+            self._tools.log.warning("NoCopy", "the record is too long for a copy in the Lease: if the VolumeResize is deleted by force while no "
+                                              "runner lives, docs/recovery.md is needed")
 
     def _not_done(self, migration: Object, cluster: Cluster | None, record: Record, request: Request | None, step: Step,
                   error: ApiError | Refused | Postponed | Unreachable) -> None:
@@ -231,5 +244,5 @@ class Engine:
         if record.phase == labels.FAILED and record.reason == "NeedsHuman":
             self._tools.lease.give_up()
             return JOB_NEEDS_HUMAN
-        self._tools.lease.remove()
+        self._tools.lease.remove(record.mark)
         return JOB_REFUSED if record.phase == labels.FAILED else JOB_DONE

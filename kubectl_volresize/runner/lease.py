@@ -1,5 +1,5 @@
 """One Lease per StatefulSet picks the runner. It does not fence (a runner that slept wakes up with a stale Lease): the record and the UIDs do that.
-The Lease is also the controller of the mover pods."""
+The Lease is also the controller of the mover pods, and bears a copy of the record."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -8,11 +8,12 @@ from ..errors import AlreadyExists, Conflict, NotFound
 from ..kube import paths
 from ..kube.client import Client
 from ..templates import render
-from ..model import labels, names
+from ..model import kept, labels, names
 from ..model.cluster import Object
 
 SECONDS = 60
 _RENEW_AFTER = 10.0
+_COPY = (labels.RECORD, labels.MIGRATION_UID)
 
 
 class Lease:
@@ -25,6 +26,7 @@ class Lease:
         self.name, self._migration = names.lease(statefulset), migration
         self._monotonic, self._now = monotonic, now
         self.uid = ""
+        self._held: Object = {}  # as we wrote it last
         self._renewed: float | None = None
         self._seen: tuple[str, float] = ("", 0.0)
 
@@ -61,7 +63,24 @@ class Lease:
         return ""
 
     def _took(self, lease: Object) -> None:
-        self.uid, self._renewed = str(lease["metadata"]["uid"]), self._monotonic()
+        self.uid, self._held, self._renewed = str(lease["metadata"]["uid"]), lease, self._monotonic()
+
+    def keep(self, mark: str, text: str) -> bool:
+        """The copy of the record of the migration with this mark (a UID), as text. False when it is too long, and none is kept: an older one would
+        be worse than none. Raises Conflict when somebody wrote to the Lease since, or deleted it; it is to be acquired again then."""
+        fits = len(text) <= kept.LONGEST
+        wanted = {labels.RECORD: text, labels.MIGRATION_UID: mark} if fits else {}
+        meta = self._held["metadata"]
+        bare = {name: value for name, value in (meta.get("annotations") or {}).items() if name not in _COPY}
+        if {**bare, **wanted} == (meta.get("annotations") or {}):
+            return fits
+        spec = {**self._held["spec"], "renewTime": self._now()}
+        try:
+            self._took(self._client.replace(self._path, {**self._held, "metadata": {**meta, "annotations": {**bare, **wanted}}, "spec": spec}))
+        except (Conflict, NotFound) as error:
+            self._renewed = None
+            raise Conflict(status=409, verb="keep the record in", path=self._path, message=error.message) from error
+        return fits
 
     def _stale(self, found: Object) -> bool:
         """Not renewed for its whole duration by *our* clock: clocks of two nodes may differ (client-go tools/leaderelection does the same)."""
@@ -70,9 +89,14 @@ class Lease:
             self._seen = (renewed, self._monotonic())
         return self._monotonic() - self._seen[1] > float(found["spec"].get("leaseDurationSeconds") or SECONDS)
 
-    def remove(self) -> None:
-        """Nothing is left to do for anybody. Its deletion collects movers that are left. Raises Conflict when it is to be tried again."""
-        if self.uid:
+    def remove(self, mark: str) -> None:
+        """Nothing is left to do for anybody. Its deletion collects movers that are left. Raises Conflict when it is to be tried again.
+
+        With the copy of another migration's record (`mark` is the UID of ours) it stays: that one's VolumeResize is lost, and this is all there is.
+        """
+        if self.uid and (self._held["metadata"].get("annotations") or {}).get(labels.MIGRATION_UID, mark) != mark:
+            self.give_up()
+        elif self.uid:
             try:
                 self._client.delete(self._path, uid=self.uid)
             except NotFound:

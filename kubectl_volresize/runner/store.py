@@ -46,6 +46,11 @@ class Store:
         record = from_status((self._last or {}).get("status") or {})
         return record if self._claimed and record.start_time and not record.terminal else None
 
+    @property
+    def mark(self) -> str:
+        """The UID in our marks; "" when nothing was ever read or written."""
+        return from_status((self._last or {}).get("status") or {}).mark
+
     def write_again(self, record: Record) -> None:
         """The lost VolumeResize in a new object. Raises AlreadyExists when there is another of that name by now."""
         assert self._last is not None

@@ -14,7 +14,7 @@ from ..answer import Waiting, settled
 from ..asking import NotPossible, amended, ask, being_deleted, new_request, persistently, record_of, refused, unchanged, with_runner
 from ..completion import targets
 from ..life import STARTING, look
-from ..lost import find
+from ..lost import RecordLost, find, write_again
 from ..options import Where, cluster_options, dry_run_option, output_option, waiting_options
 from ..order import copy_with
 from ..place import Place, connect
@@ -39,7 +39,7 @@ def command(where: Where, target: str, image: str | None, bandwidth: str | None,
 
     TARGET is a StatefulSet (its newest migration), sts/NAME or vr/NAME. A new runner looks at what is there and goes on from it: replicas that were
     migrated stay so, one that was interrupted is continued or begun again. The Job of a runner that died (the Job gave up, its node hangs) is
-    suspended first.
+    suspended first. One whose VolumeResize was deleted by force is written again.
 
     How to copy may be changed with the options below. What is wanted, the volumes and their sizes, is fixed since the start, so there is no
     --volume here: for other sizes submit a new migration.
@@ -52,12 +52,20 @@ def command(where: Where, target: str, image: str | None, bandwidth: str | None,
     spec = {**({"copy": copy_with(bandwidth)} if bandwidth else {}), **({"mover": {"image": image}} if image else {})}
     place = connect(where)
 
+    def amending(present: result.Object) -> result.Object:
+        known = [str(code) for code in present.get("acknowledge") or ()]
+        return {**spec, **({"acknowledge": list(dict.fromkeys((*known, *codes)))} if set(codes) - set(known) else {})}
+
     def attempt(migration: result.Object) -> result.Result:
-        known = [str(code) for code in migration["spec"].get("acknowledge") or ()]
-        more = {"acknowledge": list(dict.fromkeys((*known, *codes)))} if set(codes) - set(known) else {}
         resume = _reopen if record_of(migration).terminal else _go_on
-        return resume(place, migration, {**spec, **more}, replace_runner, waiting)
-    return persistently(place, find(place, target), attempt)
+        return resume(place, migration, amending(migration["spec"]), replace_runner, waiting)
+    try:
+        found = find(place, target)
+    except RecordLost as error:
+        if error.kept is None:
+            raise
+        return settled(place, write_again(place, error.kept, amending(error.kept.spec), dry_run), waiting)
+    return persistently(place, found, attempt)
 
 
 def _go_on(place: Place, migration: result.Object, spec: result.Object, replace_runner: bool, waiting: Waiting) -> result.Result:

@@ -82,7 +82,7 @@ def test_a_runner_that_slept_while_another_one_went_on_does_no_harm(way: Way, sw
 
 @pytest.mark.parametrize("way", [fresh(1, 1), fresh(2, 1)], ids=_named)
 def test_a_user_who_turns_away_while_no_runner_lives_is_obeyed(way: Way, sweep: Sweeping) -> None:
-    sweep("turned away between two runners", way, DEATHS_AND_TURNS, 50, ends_of(turned(way, _MOMENTS)))
+    sweep("turned away between two runners", way, DEATHS_AND_TURNS, 50, ends_of(turned(way, 3 * _MOMENTS)))
 
 
 def test_the_sweep_is_of_controllers_that_act_at_once_and_of_such_that_do_not() -> None:

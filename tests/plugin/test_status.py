@@ -94,6 +94,13 @@ def test_wide_tells_the_new_volumes_and_the_counts(api: FakeApi, plugin: Plugin)
     assert columns(table.splitlines()[1])[8:11] == ["pv-new-2", "<none>", "12"]
 
 
+def test_a_volume_that_was_cleaned_up_is_not_shown_as_if_it_were_there(api: FakeApi, plugin: Plugin) -> None:
+    entry = {"volumeName": "data", "oldPVName": "pv-old", "newPVName": "pv-new", "cleaned": True}
+    add(api, phase="Completed", volumeStatuses=[{**entry, "replica": 1, "phase": "RolledBack"}, {**entry, "replica": 0, "phase": "Done"}])
+    back, migrated = [columns(line) for line in plugin("status", "web", "-o", "wide").out.split("\n\n")[1].splitlines()[1:]]
+    assert (back[7], back[8]) == ("pv-old", "<removed>") and (migrated[7], migrated[8]) == ("<removed>", "pv-new")
+
+
 def test_a_runner_that_cannot_start_is_explained_with_the_way_back(api: FakeApi, plugin: Plugin) -> None:
     add(api)
     api.rest.post("pods", {"metadata": {"name": "web-runner-x", "namespace": NAMESPACE, "labels": {

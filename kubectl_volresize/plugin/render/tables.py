@@ -10,7 +10,7 @@ from .. import result
 from ..outcome import reason
 from ..words import instant, span
 
-NONE = "<none>"
+NONE, REMOVED = "<none>", "<removed>"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -90,8 +90,8 @@ def _volumes(record: Record, wide: bool) -> str:
 
 
 def _volume_row(record: Record, entry: VolumeRecord, wide: bool) -> list[str]:
-    stopped = record.replica(entry.replica).not_ready_seconds
+    stopped, back = record.replica(entry.replica).not_ready_seconds, entry.phase == "RolledBack"
     row = [str(entry.replica), entry.volume, entry.old_size, entry.new_size, entry.phase, entry.progress,
-           "" if stopped is None else span(stopped), entry.old_pv]
+           "" if stopped is None else span(stopped), REMOVED if entry.cleaned and not back else entry.old_pv]
     figures = ["" if count is None else str(count) for count in (entry.bytes, entry.files)]
-    return row + ([entry.new_pv, *figures, entry.message] if wide else [])
+    return row + ([REMOVED if entry.cleaned and back else entry.new_pv, *figures, entry.message] if wide else [])

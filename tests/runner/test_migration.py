@@ -136,6 +136,7 @@ def test_deleting_the_request_while_it_copies_puts_everything_back() -> None:
     demand_untouched(api, before)
 
 
+@pytest.mark.row("collector-asleep")
 def test_a_sleeping_garbage_collector_only_delays() -> None:
     api = three_replicas().build()
     api.faults.stopped.add("garbage")

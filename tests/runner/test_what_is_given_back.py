@@ -29,6 +29,7 @@ def _policies(api: FakeApi) -> dict[str, str]:
             for volume in api.store.all("persistentvolumes")}
 
 
+@pytest.mark.row("scaled-to-nothing")
 def test_a_set_that_was_scaled_to_nothing_is_not_called_migrated() -> None:
     api = three_replicas(replicas=2).build()
     submit(api, {"data": "500Mi"})
@@ -87,6 +88,7 @@ def test_a_long_min_ready_seconds_is_no_failure() -> None:
     demand_migrated(api, {"data": "500Mi"})
 
 
+@pytest.mark.row("claim-edited")
 def test_what_somebody_writes_on_a_claim_while_it_is_copied_is_on_its_successor() -> None:
     api = three_replicas(replicas=1).build()
     submit(api, {"data": "500Mi"})

@@ -41,6 +41,7 @@ def _forgive_sharing(api: FakeApi) -> None:
     api.shared.clear()
 
 
+@pytest.mark.row("claim-used")
 @pytest.mark.parametrize("phase", ["", "Succeeded"])
 def test_a_claim_that_a_pod_of_somebody_else_uses_is_refused_also_when_that_pod_has_finished(phase: str) -> None:
     api = three_replicas(replicas=1).build()
@@ -55,6 +56,7 @@ def test_a_claim_that_a_pod_of_somebody_else_uses_is_refused_also_when_that_pod_
     demand_untouched(api, before)
 
 
+@pytest.mark.row("claim-used")
 def test_the_application_is_not_stopped_while_a_backup_reads_its_volume() -> None:
     api = three_replicas(replicas=1).build()
     submit(api, {"data": "500Mi"})
@@ -74,6 +76,7 @@ def test_the_application_is_not_stopped_while_a_backup_reads_its_volume() -> Non
     demand_migrated(api, {"data": "500Mi"})
 
 
+@pytest.mark.row("claim-used-stopped")
 @pytest.mark.parametrize("moment", ["holding", "swapping"])
 def test_a_pod_that_may_write_after_the_last_copy_puts_the_replica_back(moment: str) -> None:
     api = three_replicas(replicas=1).build()
@@ -98,6 +101,7 @@ def _finalize(api: FakeApi, plural: str, name: str, add: bool) -> None:
     api.rest.change(plural, found, lambda new: new["metadata"].update(finalizers=[*others, "db.example/cleanup"] if add else others))
 
 
+@pytest.mark.row("finalizer-added")
 @pytest.mark.parametrize(("plural", "name"), FINALIZED)
 def test_what_somebodys_finalizer_would_keep_for_ever_is_refused_before_anything_is_stopped(plural: str, name: str) -> None:
     api = three_replicas(replicas=1).build()
@@ -110,6 +114,7 @@ def test_what_somebodys_finalizer_would_keep_for_ever_is_refused_before_anything
     demand_untouched(api, before)
 
 
+@pytest.mark.row("finalizer-added")
 @pytest.mark.parametrize("moment", ["copying", "swapping"])
 @pytest.mark.parametrize(("plural", "name"), FINALIZED[:2])
 def test_a_finalizer_that_comes_later_is_waited_for_before_the_set_is_frozen(plural: str, name: str, moment: str) -> None:
@@ -139,6 +144,7 @@ def _recreate_set(api: FakeApi) -> None:
     api.rest.post("statefulsets", body)
 
 
+@pytest.mark.row("created-again")
 @pytest.mark.parametrize("moment", ["copying", "swapping"])
 def test_a_set_that_was_created_again_meanwhile_is_found_out_and_its_replica_put_back(moment: str) -> None:
     api = three_replicas(replicas=2).build()
@@ -151,6 +157,7 @@ def test_a_set_that_was_created_again_meanwhile_is_found_out_and_its_replica_put
     demand_untouched(api, before)
 
 
+@pytest.mark.row("set-deleted")
 def test_a_set_that_is_deleted_before_it_was_frozen_is_not_created_again_from_an_old_manifest() -> None:
     api = three_replicas(replicas=1).build()
     before = claim_uids(api)
@@ -171,6 +178,7 @@ def _in_the_exchange(api: FakeApi) -> bool:
     return terminating and api.find("persistentvolumeclaims", NAMESPACE, "data-web-0") is None
 
 
+@pytest.mark.row("freeze-removed")
 def test_a_freeze_that_somebody_takes_off_in_the_middle_still_ends_on_the_new_volume() -> None:
     api = three_replicas(replicas=1).build()
     submit(api, {"data": "500Mi"})
@@ -182,6 +190,7 @@ def test_a_freeze_that_somebody_takes_off_in_the_middle_still_ends_on_the_new_vo
     demand_migrated(api, {"data": "500Mi"})
 
 
+@pytest.mark.row("scaled-down-done")
 def test_a_migrated_replica_that_is_scaled_away_with_its_claim_does_not_leave_the_set_frozen() -> None:
     api = three_replicas(replicas=2).build()
     submit(api, {"data": "500Mi"})

@@ -1,5 +1,5 @@
-"""The garbage collector takes the frozen set's name off what it owns. It may be slow, asleep, or overlook something; what it has not done it does when
-it wakes, and then nothing may be left that bears the name of a set that is gone."""
+"""The garbage collector takes the frozen set's name off what it owns. It may be slow, asleep, or overlook something; what it has not done it does
+when it wakes, and then nothing may be left that bears the name of a set that is gone."""
 from __future__ import annotations
 
 import pytest

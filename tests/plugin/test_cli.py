@@ -31,6 +31,11 @@ def test_help_does_not_pay_for_what_only_a_cluster_needs(verb: str) -> None:
     assert usage.startswith(f"Usage: kubectl volresize {verb}".rstrip())
 
 
+def test_without_a_verb_the_help_is_shown_and_nothing_is_wrong(plugin: Plugin) -> None:
+    answer = plugin()
+    assert (answer.code, answer.err) == (0, "") and answer.out.startswith("Usage: kubectl volresize")
+
+
 def test_an_unknown_verb_is_a_usage_error(plugin: Plugin) -> None:
     answer = plugin("subimt")
     assert (answer.code, answer.out) == (2, "")

@@ -9,7 +9,7 @@ from ..kube import paths
 from ..kube.client import Client
 from ..templates import render
 from ..model import kept, labels, names
-from ..model.cluster import Object
+from ..model.cluster import Object, View
 
 SECONDS = 60
 _RENEW_AFTER = 10.0
@@ -42,7 +42,7 @@ class Lease:
         if found is None:
             return self._create()
         holder = str(found["spec"].get("holderIdentity") or "")
-        if holder not in ("", self._holder) and not self._stale(found):
+        if holder not in ("", self._holder) and not self._stale(found) and not self._retired(holder):
             self._renewed = None
             return holder
         found["spec"].update(holderIdentity=self._holder, renewTime=self._now(), leaseDurationSeconds=SECONDS)
@@ -88,6 +88,12 @@ class Lease:
         if self._seen[0] != renewed:
             self._seen = (renewed, self._monotonic())
         return self._monotonic() - self._seen[1] > float(found["spec"].get("leaseDurationSeconds") or SECONDS)
+
+    def _retired(self, holder: str) -> bool:
+        """Its Job is suspended (so does `resume`) or over: nobody waits for the pod of a node that died. One that wakes up is fenced all the same."""
+        job = View(self._client.find(paths.jobs(self._namespace, holder)) or {})
+        return bool(job.spec.get("suspend")) or any(condition["type"] in ("Complete", "Failed") and condition["status"] == "True"
+                                                    for condition in job.status.get("conditions") or ())
 
     def remove(self, mark: str) -> None:
         """Nothing is left to do for anybody. Its deletion collects movers that are left. Raises Conflict when it is to be tried again.

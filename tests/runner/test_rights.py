@@ -7,7 +7,7 @@ from typing import Any
 from builders import NAMESPACE, SET, submit, three_replicas
 from fake_api import FakeApi
 from fake_api.resources import parse
-from running import once_when, run, step_of
+from running import engine, once_when, run, step_of
 
 from kubectl_volresize.templates import render
 
@@ -94,10 +94,19 @@ def _record_lost() -> FakeApi:
     return api
 
 
+def _followed() -> FakeApi:
+    api = three_replicas(replicas=1).build()
+    submit(api, {"data": "500Mi"})
+    with api.connected() as client:
+        for number in (1, 2):
+            engine(api, client, identity=f"runner-{number}", job=f"web-runner-{number}").step()
+    return api
+
+
 def test_every_right_is_used_and_every_use_is_granted() -> None:
     # The Job's time to live is set by the entrypoint after the engine is done.
     used: set[Right] = {("patch", "batch", "jobs")}
-    for history in (_whole_migration(), _with_sleepy_controllers(), _given_up(), _eviction_refused_after_the_hold(), _record_lost()):
+    for history in (_followed(), _whole_migration(), _with_sleepy_controllers(), _given_up(), _eviction_refused_after_the_hold(), _record_lost()):
         used |= set(_used(history))
     assert used == _granted("role-runner") | _granted("role-volumes")
 

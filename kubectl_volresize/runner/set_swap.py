@@ -10,6 +10,7 @@ from .tools import Tools, set_finalizers
 
 _ABSENT_AT_MOST = 10.0  # seconds of trying to create the set while the API still knows the old one
 _TRY_AGAIN_AFTER = 0.005
+_GOING = "object is being deleted"  # apiserver pkg/registry/generic/registry/store.go, Create
 
 
 class WouldChange(Refused):
@@ -64,10 +65,10 @@ def recreate(tools: Tools, step: swap_steps.Recreate) -> None:
         try:
             tools.client.create(paths.statefulsets(tools.namespace), step.successor)
             return
-        except AlreadyExists:
-            # "object is being deleted" is told as AlreadyExists too; a set that stands is for the planner to judge.
+        except AlreadyExists as error:
+            # That the old one still goes is told as AlreadyExists too; one that stands is for the planner to judge, and soon.
             tried += _TRY_AGAIN_AFTER
-            if tried > _ABSENT_AT_MOST:
+            if _GOING not in error.fields["message"] or tried > _ABSENT_AT_MOST:
                 raise
             tools.pause(_TRY_AGAIN_AFTER)
 

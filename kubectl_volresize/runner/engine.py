@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..errors import (JOB_DONE, JOB_NEEDS_HUMAN, JOB_REFUSED, JOB_TERMINATED, ApiError, Conflict, InvariantBroken, NotFound, Refused, Unreachable,
-                      UsageError)
+from ..errors import (JOB_DONE, JOB_NEEDS_HUMAN, JOB_REFUSED, JOB_TERMINATED, ApiError, Conflict, Forbidden, InvariantBroken, NotFound, Refused,
+                      Unreachable, UsageError)
 from ..kube import paths
 from ..kube.observe import observe
 from ..model import labels
@@ -90,7 +90,7 @@ class Engine:
         if self._leaving() and not swap.set_may_be_away(record) and not self._namespace_goes():
             self._tools.lease.give_up()
             return JOB_TERMINATED
-        if other := self._tools.lease.acquire():
+        if other := self._holder():
             self._wait(migration, from_status({}), Wait("lease", f"lease {self._tools.lease.name} is held by {other}", poll=2.0))
             return None
         self._tools.log.phase = record.phase
@@ -113,6 +113,16 @@ class Engine:
         else:
             self._perform(migration, cluster, record, request, decision)
         return None
+
+    def _holder(self) -> str:
+        """The other runner that has the Lease, "" when it is ours. In a namespace that goes there may be none any more, and none can be made; what
+        has to be let go there is fenced by the record all the same."""
+        try:
+            return self._tools.lease.acquire()
+        except Forbidden:
+            if self._namespace_goes():
+                return ""
+            raise
 
     def _is_doubtful(self, decision: Step | Wait) -> bool:
         """What ends a migration is believed when it is seen twice: a look is made of many answers, and one of them may have been true before."""
@@ -155,7 +165,7 @@ class Engine:
         if after != record:
             migration = self._store.write(migration, after)
             self._tools.log.phase = after.phase
-        if after.saved_set:
+        if after.saved_set and not (cluster is not None and cluster.namespace_going):
             self._keep(migration, after)
         if not self._failures:
             self._tools.log.info(type(step).__name__, str(step), **step.about)

@@ -24,7 +24,7 @@ _RETAIN = {"whenDeleted": "Retain", "whenScaled": "Retain"}
 
 def migrated(record: Record) -> tuple[int, ...]:
     """Ordinals that stand on new volumes, highest first."""
-    return tuple(sorted({entry.replica for entry in record.volumes if entry.phase in _MIGRATED}, reverse=True))
+    return tuple(sorted({entry.replica for entry in record.volumes if entry.phase in _MIGRATED and not entry.forward}, reverse=True))
 
 
 def turned_request(cluster: Cluster, record: Record, request: Request, ordinal: int) -> Request:
@@ -61,12 +61,17 @@ def against(cluster: Cluster, record: Record, request: Request, chosen: tuple[in
     if statefulset is None or statefulset.terminating:
         yield f"StatefulSet {request.statefulset} is gone or going"
         return
-    if not chosen:
+    turned = sorted({entry.replica for entry in record.volumes if entry.forward})
+    if turned:
+        yield f"replica {', '.join(map(str, turned))} is on its way back already: resume, once it can start"
+    elif not chosen:
         yield "no replica stands on a new volume"
     if (open_at := swap.unfinished(record)) is not None and record.replica(open_at).step != swap.STARTING:
         yield f"the exchange of replica {open_at} is not finished: resume it first"
     for ordinal in chosen:
         entries = [entry for entry in record.of_replica(ordinal) if entry.phase in _MIGRATED]
+        if ordinal in turned:
+            continue
         if not entries:
             yield f"replica {ordinal} was not migrated, or is back already"
         elif ordinal not in statefulset.ordinals:
@@ -137,6 +142,8 @@ def _next_for_replica(cluster: Cluster, record: Record, request: Request, ordina
         decision = swap.next_for_swap(cluster, record, turned, ordinal, volumes)
         if isinstance(decision, ReplicaDone):
             return ReplicaRolledBack(decision.replica, decision.volumes, decision.not_ready_seconds)
+        if isinstance(decision, Wait) and decision.kind == "starting":
+            return replace(decision, reason=decision.reason.replace("its new volumes", "its old volumes"))
         return decision
     if strange := [view for view in volumes if not view.on_original_claim]:
         return AskHuman(f"claim {strange[0].entry.old_claim} is not the one that was recorded: somebody deleted or replaced it")

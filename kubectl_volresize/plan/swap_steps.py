@@ -170,7 +170,7 @@ class Thaw(Step):
         return replace(record.with_replica(self.replica, step="thawing", thawed_at=now, fresh_pod=""), saved_set=self.manifest_json)
 
     def __str__(self) -> str:
-        return "recreate the StatefulSet with the new sizes"
+        return "recreate the StatefulSet"
 
 
 @dataclass(frozen=True)
@@ -236,10 +236,10 @@ class RememberSwapped(Step):
         for name in self.volumes:
             record = record.with_volume(self.replica, name, phase="Swapped")
         record = record.with_replica(self.replica, step="starting", intent={})
-        return replace(record, phase=labels.SYNCING, message=f"replica {self.replica} starts on its new volumes")
+        return replace(record, phase=labels.SYNCING, message=str(self))
 
     def __str__(self) -> str:
-        return f"replica {self.replica} stands on its new volumes"
+        return f"the claims of replica {self.replica} are exchanged; it starts"
 
 
 @dataclass(frozen=True)

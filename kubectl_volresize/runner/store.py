@@ -55,7 +55,8 @@ class Store:
         """The lost VolumeResize in a new object. Raises AlreadyExists when there is another of that name by now."""
         assert self._last is not None
         meta = {key: value for key, value in self._last["metadata"].items() if key in ("name", "namespace", "labels", "annotations")}
-        body = {"apiVersion": labels.API_VERSION, "kind": labels.KIND, "metadata": {**meta, "finalizers": [labels.FINALIZER]}, "spec": self._last["spec"]}
+        body = {"apiVersion": labels.API_VERSION, "kind": labels.KIND, "metadata": {**meta, "finalizers": [labels.FINALIZER]},
+                "spec": self._last["spec"]}
         self.write(self._client.create(paths.migrations(self.namespace), body), record)
 
     def claimed(self, record: Record) -> bool:

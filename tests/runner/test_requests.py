@@ -289,3 +289,20 @@ def test_a_record_that_is_deleted_by_force_is_written_again_and_everything_is_pu
         else:
             demand_nothing_lost(api)
             assert sizes(api) == {"data-web-0": "1Gi", "data-web-1": "500Mi"}
+
+
+def test_a_replica_that_does_not_start_on_its_old_volume_is_not_turned_round_again_but_goes_on_once_it_can() -> None:
+    api, before = _migrated(1)
+    ask(api, "rollback", discardNewerData=True)
+    once_when(api, lambda: bool(status(api).get("rollback")) and step_of(api, 0) == "starting", lambda: api.faults.unready.add("web-0"))
+    api.faults.unready.add("web-0")
+    _go_on(api)
+    assert reason(api) == "NeedsHuman" and volume_names(api) == before
+    ask(api, "rollback", request_id="again", discardNewerData=True)
+    _go_on(api, 3)
+    assert answer(api)[0] == "refused" and "on its way back already" in answer(api)[1]
+    api.faults.unready.clear()
+    ask(api, "resume", request_id="resume")
+    assert _go_on(api, 4) == JOB_DONE
+    assert status(api)["phase"] == labels.ROLLED_BACK and volume_names(api) == before
+    demand_nothing_left(api)

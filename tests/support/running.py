@@ -142,7 +142,8 @@ def ask(api: FakeApi, verb: str, *, name: str = SET, request_id: str = "", **arg
     found = api.find("volumeresizes", NAMESPACE, name)
     assert found is not None, f"volumeresize/{name} is gone"
     asked = Asked(request_id or f"{verb}-{api.clock.text()}", verb, args)
-    api.rest.change("volumeresizes", found, lambda new: new["metadata"].setdefault("annotations", {}).update({labels.REQUESTED: asked.to_annotation()}))
+    api.rest.change("volumeresizes", found,
+                    lambda new: new["metadata"].setdefault("annotations", {}).update({labels.REQUESTED: asked.to_annotation()}))
     return asked.id
 
 

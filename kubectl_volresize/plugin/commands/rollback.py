@@ -89,8 +89,17 @@ def _preview(record: Record, cluster: Cluster, chosen: tuple[int, ...], written:
     rows = [(str(ordinal), entry.volume, entry.new_size, entry.old_size, entry.old_pv, age(data_of(record, entry), now),
              "yes, would be lost" if ordinal in written else "no, it never started")
             for ordinal in chosen for entry in _entries(record, ordinal)]
-    notes = ("The volumes are shown as recorded, since you may not read persistentvolumes.",) if VOLUMES in cluster.unreadable else ()
-    return result.Preview(header=_HEADER, rows=tuple(rows), notes=notes)
+    notes = ["The volumes are shown as recorded, since you may not read persistentvolumes."] if VOLUMES in cluster.unreadable else []
+    if stay := _not_migrated(record, cluster):
+        # An application that keeps one truth on two volumes may refuse to start on two ages of it.
+        notes.append(f"Not part of the migration, so not put back: {', '.join(stay)}. What was written there since stays, newer than the rest.")
+    return result.Preview(header=_HEADER, rows=tuple(rows), notes=tuple(notes))
+
+
+def _not_migrated(record: Record, cluster: Cluster) -> list[str]:
+    """The set's other volumes."""
+    migrated = {entry.volume for entry in record.volumes}
+    return sorted(set(cluster.statefulset.templates if cluster.statefulset else ()) - migrated)
 
 
 def _reasons(place: Place, migration: result.Object, cluster: Cluster, request: Request, chosen: tuple[int, ...]) -> list[str]:

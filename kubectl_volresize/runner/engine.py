@@ -33,6 +33,7 @@ _SECOND_LOOK_AFTER = 1.0
 _LOOK_AGAIN_AFTER = 0.02
 _SLOWEST_POLL = 1.0
 _LONGEST_PAUSE = 5.0
+_LONGEST_LOOK = 15.0     # seconds between two looks that count as waiting: our longest pause, and calls that take their time
 
 
 @dataclass
@@ -41,6 +42,7 @@ class _Patience:
 
     key: tuple[str, int | None] = ("", None)
     since: float = 0.0
+    looked_at: float = 0.0
     said_at: float = 0.0
     said: str = ""
     recorded_at: float = 0.0
@@ -219,7 +221,10 @@ class Engine:
     def _lasted(self, wait: Wait) -> float:
         key, now = (wait.kind, wait.replica), self._monotonic()
         if self._patience.key != key:
-            self._patience = _Patience(key, now)
+            self._patience = _Patience(key, now, looked_at=now)
+        # An API server that stops answers after a minute, as if nothing had been; the controllers that we wait for were as deaf as we were.
+        self._patience.since += max(0.0, now - self._patience.looked_at - _LONGEST_LOOK)
+        self._patience.looked_at = now
         return now - self._patience.since
 
     def _wait(self, migration: Object, record: Record, wait: Wait) -> None:

@@ -52,6 +52,29 @@ def test_a_node_that_hangs_is_told_of_in_time_although_its_logs_never_come() -> 
     demand_nothing_lost(api)
 
 
+def test_a_minute_in_which_a_call_hung_was_no_minute_of_waiting() -> None:
+    api = three_replicas(replicas=1).build()
+    submit(api, {"data": "500Mi"})
+    looks: list[float] = []
+    once_when(api, lambda: step_of(api, 0) == "swapping", lambda: api.faults.stopped.add("binder"))
+
+    def deaf(number: int, verb: str, path: str) -> None:
+        claim = api.find("persistentvolumeclaims", NAMESPACE, f"data-{SET}-0")
+        if claim is None or claim["status"].get("phase") == "Bound" or step_of(api, 0) not in ("swapping", "thawing"):
+            return
+        looks.append(api.clock.now.timestamp())
+        if len(looks) == 20:
+            api.clock.advance(70)
+        if len(looks) == 60:
+            api.faults.stopped.clear()
+
+    api.before_call.append(deaf)
+    with api.connected() as client:
+        assert run(api, client) == JOB_DONE
+    assert len(looks) >= 60 and looks[-1] - looks[0] > 60
+    demand_migrated(api, {"data": "500Mi"})
+
+
 def test_a_definition_that_drops_what_a_restart_needs_ends_the_runner_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     api = three_replicas(replicas=1).build()
     submit(api, {"data": "500Mi"})

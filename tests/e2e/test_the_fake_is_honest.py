@@ -13,7 +13,7 @@ from builders import NAMESPACE, SET, Cluster, submit
 from fake_api import FakeApi
 from history import History
 from namespaces import Namespace, until
-from running import ask, once_when, run, status
+from running import ask, once_when, run
 from seen import STATES, Event, FirstClaim, Sequences, by_name, differences, sequences
 
 from kubectl_volresize.model import labels
@@ -102,8 +102,9 @@ def test_a_migration_and_its_rollback_go_through_the_same_states(fresh_namespace
     assert real["volumeresizes"], "nothing was watched"
 
 
-def _is_copied(entries: list[Object]) -> bool:
-    return len(entries) == len(VOLUMES) and all(entry.get("newPVUID") for entry in entries)
+def _are_kept(volumes: list[Object]) -> bool:
+    """The new volumes of one replica, the last thing before the copy of both is waited for."""
+    return [(one["metadata"].get("labels") or {}).get(labels.ROLE) for one in volumes].count(labels.ROLE_NEW) == len(VOLUMES)
 
 
 @pytest.mark.parametrize("how", ["cancel", "deletion"])
@@ -114,8 +115,7 @@ def test_one_that_is_called_off_during_the_copy_goes_through_the_same_states(how
         application.fill(REPLICAS - 1, volume, MEBIBYTES)
     with watched(fresh_namespace) as real:
         fresh_namespace.submit(NAME, *(word for volume, size in SIZES.items() for word in ("--volume", f"{volume}={size}")), "--bandwidth", BANDWIDTH)
-        until("both volumes are copied", lambda: _is_copied(
-            [entry for entry in fresh_namespace.migration(NAME).get("status", {}).get("volumeStatuses", ()) if entry.get("oldPVCUID")]))
+        until("both volumes are copied", lambda: _are_kept(fresh_namespace.volumes()))
         if how == "cancel":
             done = fresh_namespace.volresize("cancel", NAME)
             assert done.returncode == 0, done.stdout + done.stderr
@@ -126,8 +126,7 @@ def test_one_that_is_called_off_during_the_copy_goes_through_the_same_states(how
     api.faults.never_done.update(f"{SET}-migrator-{REPLICAS - 1}-{volume}" for volume in VOLUMES)
     with recalled(api) as told:
         submit(api, SIZES)
-        once_when(api, lambda: api.find("volumeresizes", NAMESPACE, SET) is not None and _is_copied(
-            [entry for entry in status(api).get("volumeStatuses") or () if entry.get("oldPVCUID")]), lambda: _call_off(api, how))
+        once_when(api, lambda: _are_kept(api.store.all("persistentvolumes")), lambda: _call_off(api, how))
         with api.connected() as client:
             run(api, client)
     found = differences(real, told)

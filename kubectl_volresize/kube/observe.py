@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import ApiError, Forbidden, Unreachable
 from ..model import labels, names
-from ..model.asked import asks_for_lost_record
+from ..model.asked import asks_for_lost_record, named_volumes
 from ..model.cluster import Budget, Claim, Cluster, Migration, Mover, Object, Pod, StatefulSet, View, Volume
 from ..model.kept import Kept, unpack
 from ..model.record import from_status, volume_to_json
@@ -57,12 +57,14 @@ def _observe(client: Client, migration: Object, *, volumes: Any, classes: Any, n
     entries = [*((migration.get("status") or {}).get("volumeStatuses") or []), *(map(volume_to_json, kept.record.volumes) if kept else ())]
     recorded = {entry[key] for entry in entries for key in ("oldPVName", "newPVName") if entry.get(key)}
     wanted = recorded | {claim.volume_name for claim in ours.values() if claim.volume_name}
+    named = named_volumes(Migration(migration), from_status(migration.get("status") or {})) - wanted
     movers, measurers = _copiers(client, namespace, own_name, pods)
     replicas = _replicas(pods, set_name, migration)
     its_namespace = place(namespace)
     return Cluster(
         namespace=namespace, migration=Migration(migration), statefulset=StatefulSet(found) if found else None,
-        pods=replicas, claims=claims, volumes=volumes(client, wanted), movers=movers, measurers=measurers,
+        pods=replicas, claims=claims, volumes={**volumes(client, wanted), **_of_namespace(namespace, volumes(client, named))}, movers=movers,
+        measurers=measurers,
         budgets=tuple(Budget(raw) for raw in client.list(paths.budgets(namespace))),
         revisions=tuple(View(raw) for raw in client.list(paths.revisions(namespace))),
         ready_nodes=frozenset(node["metadata"]["name"] for node in nodes() if _node_ready(node)),
@@ -114,6 +116,10 @@ def kept_in(lease: Object | None) -> Kept | None:
     """The copy of a record that the Lease bears; None when there is none, or none that can be read."""
     text = View(lease).annotations.get(labels.RECORD, "") if lease is not None else ""
     return unpack(text) if text else None
+
+
+def _of_namespace(namespace: str, found: dict[str, Volume]) -> dict[str, Volume]:
+    return {name: volume for name, volume in found.items() if volume.claim_ref.get("namespace") == namespace}
 
 
 def _node_ready(node: Object) -> bool:

@@ -39,6 +39,13 @@ def asks_for_lost_record(migration: View, record: Record) -> bool:
     return asked is not None and asked.verb == RESUME and bool(asked.args.get("rebuild")) and not record.start_time
 
 
+def named_volumes(migration: View, record: Record) -> frozenset[str]:
+    """The volumes that its user found by their labels, when he asks for a lost record; a runner may not look for them."""
+    asked = unanswered(migration, record)
+    named = asked.args.get("volumes") if asked is not None and asks_for_lost_record(migration, record) else None
+    return frozenset(map(str, named)) if isinstance(named, list) else frozenset()
+
+
 def _read(text: str) -> Asked:
     """Whatever a human may have written by hand gets an answer, hence an id."""
     by_content = hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -34,8 +34,12 @@ def pack(kept: Kept) -> str:
 
 def unpack(text: str) -> Kept | None:
     """None for what cannot be read; it is an annotation, which anybody may write."""
+    unpacking = zlib.decompressobj(_GZIP)
     try:
-        raw = json.loads(zlib.decompressobj(_GZIP).decompress(base64.b64decode(text, validate=True), _LARGEST))
+        raw = json.loads(unpacking.decompress(base64.b64decode(text, validate=True), _LARGEST))
+        if not unpacking.eof:
+            # Only at its end its checksum was seen to be right.
+            return None
         return Kept(str(raw["name"]), dict(raw["spec"]), from_status(dict(raw["status"])))
     except (ValueError, KeyError, TypeError, zlib.error):
         return None

@@ -32,7 +32,7 @@ def _cancel(cluster: Cluster, record: Record, request: Request, asked: Asked) ->
 
 def _resume(cluster: Cluster, record: Record, request: Request, asked: Asked) -> Step:
     if asks_for_lost_record(cluster.migration, record):
-        return rebuild.from_copy(cluster, request, asked)
+        return rebuild.next_to_rebuild(cluster, request, asked)
     if not record.terminal:
         return Answer(asked, FINISHED, "the migration is at work")
     if record.phase not in (labels.FAILED, labels.CANCELLED):

@@ -51,9 +51,9 @@ def lost(api: FakeApi, client: Client) -> RecordLost:
 
 def resume(api: FakeApi, client: Client) -> int:
     """What the plugin does, and then the runner of the Job that it created."""
-    kept = lost(api, client).kept
-    assert kept is not None
-    sent = write_again(Place(client, NAMESPACE, Where()), kept, {}, "none")
+    again = lost(api, client).again
+    assert again is not None
+    sent = write_again(Place(client, NAMESPACE, Where()), again, {}, "none")
     assert [change.object["kind"] for change in sent.changes] == ["VolumeResize", "Job"]
     return run(api, client, identity="runner-2", job="web-runner-2")
 
@@ -100,9 +100,9 @@ def test_a_lost_record_that_is_written_again_can_be_cancelled_and_puts_everythin
     before = {name: uid for name, uid in claim_uids(api).items() if not name.endswith("-new")}
     delete_by_force(api)
     with api.connected() as client:
-        kept = lost(api, client).kept
-        assert kept is not None
-        write_again(Place(client, NAMESPACE, Where()), kept, {}, "none")
+        again = lost(api, client).again
+        assert again is not None
+        write_again(Place(client, NAMESPACE, Where()), again, {}, "none")
         at = once_when(api, lambda: step_of(api, 1) == "holding", lambda: _cancel(api))
         assert run(api, client, identity="runner-2", job="web-runner-2") == JOB_DONE
     assert at and status(api)["phase"] == labels.CANCELLED
@@ -141,7 +141,7 @@ def test_no_copy_is_left_when_all_is_done_and_none_is_made_before_anything_is_to
         try:
             find(Place(client, NAMESPACE, Where()), SET)
         except RecordLost as error:
-            assert error.kept is None and "the old volume" in error.message
+            assert error.again is None and "the old volume" in error.message
 
 
 def _demand_no_copy(api: FakeApi) -> None:
@@ -169,11 +169,10 @@ def test_without_a_copy_nothing_is_begun_in_place_of_the_lost_migration() -> Non
         api = dead_at("copying")
         with api.connected() as client:
             delete_by_force(api)
-            kept = lost(api, client).kept
-            assert kept is not None
+            again = lost(api, client).again
+            assert again is not None
             api.rest.change("leases", _lease(api), spoil)
-            assert lost(api, client).kept is None
-            write_again(Place(client, NAMESPACE, Where()), kept, {}, "none")
+            write_again(Place(client, NAMESPACE, Where()), again, {}, "none")
             before = claim_uids(api)
             assert run(api, client, identity="runner-2", job="web-runner-2") == JOB_REFUSED
         assert answer(api)[0] == "refused" and "no copy of it" in answer(api)[1]
@@ -212,3 +211,45 @@ def _annotate_set(api: FakeApi, text: str) -> None:
     found = api.find("statefulsets", NAMESPACE, SET)
     assert found is not None
     api.rest.change("statefulsets", found, lambda new: new["metadata"].setdefault("annotations", {}).update({"example.test/noise": text}))
+
+
+# -- the copy is gone too
+
+
+def _delete_lease(api: FakeApi) -> None:
+    found = api.find("leases", NAMESPACE, f"volresize-{SET}")
+    if found is not None:
+        api.rest.remove("leases", found)
+    api.settle()
+
+
+def _standing(api: FakeApi) -> Object:
+    """What a refusal must leave alone."""
+    pods = {pod["metadata"]["name"]: pod["metadata"].get("finalizers") for pod in api.store.all("pods", NAMESPACE)}
+    found = api.find("statefulsets", NAMESPACE, SET)
+    volumes = {one["metadata"]["name"]: one["spec"].get("claimRef") for one in api.store.all("persistentvolumes")}
+    return {"pods": pods, "claims": claim_uids(api), "volumes": volumes, "set": found and found["metadata"]["resourceVersion"]}
+
+
+def test_with_the_lease_gone_too_what_was_begun_is_put_back_while_the_set_stands() -> None:
+    for step in ("holding", "swapping"):
+        api = dead_at(step)
+        before = {name: uid for name, uid in claim_uids(api).items() if not name.endswith("-new")}
+        delete_by_force(api)
+        _delete_lease(api)
+        with api.connected() as client:
+            assert resume(api, client) == JOB_DONE, step
+        assert status(api)["phase"] == labels.CANCELLED and "submit again" in status(api)["message"], step
+        demand_untouched(api, before)
+
+
+def test_with_the_lease_gone_too_a_set_that_is_away_is_left_as_it_is_and_named() -> None:
+    api = dead_at("thawing")
+    delete_by_force(api)
+    _delete_lease(api)
+    before = _standing(api)
+    with api.connected() as client:
+        assert resume(api, client) == JOB_REFUSED
+    outcome, message = answer(api)
+    assert outcome == "refused" and "StatefulSet web is frozen or going" in message and "docs/recovery.md" in message
+    assert _standing(api) == before

@@ -62,9 +62,9 @@ def command(where: Where, target: str, image: str | None, bandwidth: str | None,
     try:
         found = find(place, target)
     except RecordLost as error:
-        if error.kept is None:
+        if error.again is None:
             raise
-        return settled(place, write_again(place, error.kept, amending(error.kept.spec), dry_run), waiting)
+        return settled(place, write_again(place, error.again, amending(error.again.spec), dry_run), waiting)
     return persistently(place, found, attempt)
 
 

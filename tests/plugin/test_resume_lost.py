@@ -43,7 +43,7 @@ def test_it_is_created_anew_with_what_it_had_asked_for_and_a_runner(lost: FakeAp
     _suspend(lost)
     said = plugin("resume", named, "--no-wait")
     assert (said.code, written(lost)) == (0, CREATED)
-    assert "was deleted by force; its record is written again from the copy on its lease" in said.err + said.out
+    assert "was deleted by force; it is written again from what is left of it" in said.err + said.out
     assert request_of(lost)["verb"] == "resume" and request_of(lost)["args"] == {"rebuild": True}
     assert migration(lost)["spec"]["volumes"] == [{"name": "data", "newSize": "500Mi"}]
     assert job(lost, "web-runner-2") is not None

@@ -69,7 +69,7 @@ def _after_the_end(cluster: Cluster, record: Record, request: Request) -> Decisi
         return stray
     if ours and not keeps:
         remaining = tuple(finalizer for finalizer in cluster.migration.finalizers if finalizer != labels.FINALIZER)
-        return LetGo(remaining, cluster.migration.resource_version)
+        return LetGo(remaining, cluster.migration.resource_version, record.mark)
     return Done(record.message)
 
 

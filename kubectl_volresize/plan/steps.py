@@ -246,10 +246,11 @@ class Complete(Step):
 
 @dataclass(frozen=True)
 class LetGo(Step):
-    """Our finalizer off the VolumeResize."""
+    """Our finalizer off the VolumeResize. `mark`: the UID in our marks, when the Lease is given back too."""
 
     remaining: tuple[str, ...]
     resource_version: str
+    mark: str = ""
 
     def __str__(self) -> str:
         return "let go of the VolumeResize"

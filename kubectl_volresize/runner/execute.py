@@ -32,6 +32,9 @@ def take_up(tools: Tools, step: steps.TakeUp) -> None:
 
 
 def let_go(tools: Tools, step: steps.LetGo) -> None:
+    if step.mark:
+        # Before: with the finalizer a VolumeResize that was deleted is gone, and a runner that comes then does not know which Lease was ours.
+        tools.lease.remove(step.mark)
     set_finalizers(tools, paths.migrations(tools.namespace, tools.migration), step.remaining, step.resource_version)
 
 

@@ -275,7 +275,7 @@ class Sweep:
 
     def _hook(self, api: FakeApi, after: bool, at_each: Callable[[FakeApi, int, Trouble, str], Refusal | None]) -> Hook:
         def hook(number: int, verb: str, path: str) -> Refusal | None:
-            if self._parent is None and number >= self._way.moment + after:
+            if self._parent is None and number > self._way.moment - after:
                 for trouble in self._troubles:
                     if trouble.after is after and trouble.at(verb, path) and (answer := at_each(api, number, trouble, f"{verb} {path}")):
                         return answer

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from builders import NAMESPACE, SET, Cluster, submit, three_replicas
 from fake_api import EAGER, RANDOM, FakeApi
-from running import Killed, claim_uids, demand_migrated, demand_untouched, engine, lines, run
+from running import claim_uids, demand_migrated, demand_untouched, engine, lines, run
 
 from kubectl_volresize.errors import JOB_DONE
 
@@ -61,46 +61,8 @@ def _writes_of(cluster: Cluster, prepare: Callable[[FakeApi], None]) -> list[int
     return [number for number, call in enumerate(api.calls[before:], 1) if call.verb in _WRITES and "dryRun" not in call.path]
 
 
-def _killed_at(number: int, hooks: list[Any]) -> Callable[[int, str, str], None]:
-    calls = 0
-
-    def kill(_: int, verb: str, path: str) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == number:
-            hooks.remove(kill)
-            raise Killed
-
-    return kill
-
-
-def _die_and_go_on(api: FakeApi, number: int, when: str) -> int:
-    hooks = api.before_call if when == "before" else api.after_call
-    hooks.append(_killed_at(number, hooks))
-    with api.connected() as client:
-        try:
-            return run(api, client, identity="runner-1")
-        except Killed:
-            pass
-        hooks.clear()
-        api.sleep(3)
-        return run(api, client, identity="runner-2")
-
-
 def _submitted(cluster: Cluster) -> Callable[[FakeApi], None]:
     return lambda api: submit(api, _wanted(cluster)) and None
-
-
-@pytest.mark.parametrize("mode", [EAGER, RANDOM])
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_runner_killed_at_any_write_is_followed_by_one_that_ends_the_same(when: str, mode: str) -> None:
-    writes = _writes_of(TWO_VOLUMES, _submitted(TWO_VOLUMES))
-    assert len(writes) > 40
-    for number in writes:
-        api = TWO_VOLUMES.build(mode=mode, seed=number)
-        submit(api, _wanted(TWO_VOLUMES))
-        assert _die_and_go_on(api, number, when) == JOB_DONE, f"killed {when} call {number}"
-        demand_migrated(api, _wanted(TWO_VOLUMES))
 
 
 def _delete_when(api: FakeApi, moment: int) -> None:

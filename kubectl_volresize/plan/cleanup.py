@@ -13,6 +13,7 @@ from ..model.request import Request
 from .manifests import PROVISIONED_BY
 from .request_steps import Answer
 from .steps import NORMAL, Decision, Step, Wait
+from .views import user_of
 
 
 # No claim ever had this UID.
@@ -76,6 +77,8 @@ def kept(record: Record) -> tuple[_Kept, ...]:
 def answer(cluster: Cluster, record: Record, request: Request, asked: Asked) -> Step:
     """Accepted, or refused with every reason."""
     wanted = asked.args.get("volumes") or {}
+    if not isinstance(wanted, dict):
+        return Answer(asked, DECLINED, f"args.volumes is {wanted!r}, not the UIDs of the volumes by their names")
     known = {one.name: one for one in kept(record)}
     against = [f"volume {name} is not kept by this migration" for name in sorted(wanted) if name not in known]
     for name in sorted(set(wanted) & set(known)):
@@ -112,8 +115,8 @@ def _against(cluster: Cluster, request: Request, one: _Kept) -> Iterator[str]:
     volume = cluster.volumes.get(one.name)
     if volume is None or volume.uid != one.uid:
         return
-    if users := [other.name for other in cluster.claims.values() if other.volume_name == one.name]:
-        yield f"volume {one.name} is used by claim {users[0]}"
+    if user := user_of(cluster, volume):
+        yield f"volume {one.name} is used by claim {user}"
     if PROVISIONED_BY not in volume.annotations:
         yield f"volume {one.name} was made by hand: no provisioner would remove its disk; delete both by hand"
 

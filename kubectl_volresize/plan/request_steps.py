@@ -59,12 +59,11 @@ class TakeResume(Step):
     def recorded(self, record: Record, now: str) -> Record:
         if record.last_request.get("id") == self.asked.id:
             return record
-        given_back = record.reason != "NeedsHuman"
         reopened = _reopened(record, self.asked, self.current, str(self), now)
         if self.current is None and not record.rollback:
             fresh = tuple(replace(entry, measured={}) for entry in reopened.volumes)
             reopened = replace(reopened, phase=labels.VALIDATING, volumes=fresh)
-        return replace(reopened, set_uid=self.set_uid, retention={} if given_back else record.retention)
+        return replace(reopened, set_uid=self.set_uid)
 
     def __str__(self) -> str:
         return "go on with the migration"
@@ -86,7 +85,7 @@ class TakeRollback(Step):
         reopened = _reopened(record, self.asked, None, str(self), now)
         wanted: Object = {"replicas": list(self.replicas), "discard": self.discard, "phase": record.phase, "reason": record.reason,
                           "message": record.message}
-        return replace(reopened, rollback=wanted, set_uid=self.set_uid, retention=record.retention if record.reason == "NeedsHuman" else {})
+        return replace(reopened, rollback=wanted, set_uid=self.set_uid)
 
     def __str__(self) -> str:
         return f"put replica {', '.join(map(str, self.replicas))} back on the old volumes"
@@ -97,9 +96,10 @@ def answered(record: Record, asked: Asked, outcome: str, message: str) -> Record
 
 
 def _reopened(record: Record, asked: Asked, current: int | None, message: str, now: str) -> Record:
-    """Out of a terminal phase again."""
+    """Out of a terminal phase again. The set's retention policy was given back, unless all was left as it was; what it is now is its owner's."""
     volumes = ",".join(entry.volume for entry in record.of_replica(current)) if current is not None else ""
     opened = replace(answered(record, asked, ACCEPTED, message), phase=labels.SYNCING, completion_time="", stopping={}, message=message,
-                     current_replica=current, current_volume=volumes, start_time=record.start_time or now)
+                     current_replica=current, current_volume=volumes, start_time=record.start_time or now,
+                     retention=record.retention if record.reason == "NeedsHuman" else {})
     opened = opened.with_condition(labels.READY, "False", "InProgress", message, now, 0)
     return opened.with_condition(labels.PROGRESSING, "True", "Syncing", message, now, 0)

@@ -51,6 +51,9 @@ def _against_resume(cluster: Cluster, record: Record) -> Iterator[str]:
         over = other.status.get("phase") in labels.TERMINAL
         if record.phase == labels.CANCELLED or not over:
             yield f"volumeresize/{other.name} is newer and works on the same StatefulSet" + ("" if over else ", and is not finished")
+    if record.rollback:
+        # What is gone on with is the rollback itself.
+        return
     if back := sorted({entry.replica for entry in record.volumes if entry.phase == "RolledBack" and entry.new_pv}):
         yield f"replica {', '.join(map(str, back))} was put back on its old volumes by a rollback: submit a new migration"
 
@@ -67,7 +70,9 @@ def _rollback(cluster: Cluster, record: Record, request: Request, asked: Asked) 
     if not record.terminal:
         return Answer(asked, DECLINED, "the migration is at work: cancel it first")
     wanted = asked.args.get("replicas")
-    chosen = rollback.migrated(record) if wanted is None else tuple(int(ordinal) for ordinal in wanted)
+    if wanted is not None and not (isinstance(wanted, list) and all(isinstance(ordinal, int) for ordinal in wanted)):
+        return Answer(asked, DECLINED, f"args.replicas is {wanted!r}, not a list of ordinals such as [0, 2]")
+    chosen = rollback.migrated(record) if wanted is None else tuple(sorted(set(wanted), reverse=True))
     discard = bool(asked.args.get("discardNewerData"))
     against = [f"volumeresize/{other.name} is newer and not finished" for other in _newer(cluster)
                if other.status.get("phase") not in labels.TERMINAL]
@@ -75,7 +80,7 @@ def _rollback(cluster: Cluster, record: Record, request: Request, asked: Asked) 
     if against:
         return Answer(asked, DECLINED, "; ".join(against))
     assert cluster.statefulset is not None
-    return TakeRollback(asked, tuple(sorted(chosen, reverse=True)), discard, cluster.statefulset.uid)
+    return TakeRollback(asked, chosen, discard, cluster.statefulset.uid)
 
 
 def _cleanup(cluster: Cluster, record: Record, request: Request, asked: Asked) -> Step:

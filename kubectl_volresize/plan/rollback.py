@@ -16,9 +16,10 @@ from .rollback_steps import ROLLED_BACK, BeginRollback, EndRollback, GiveUpNewer
 from .steps import AskHuman, Decision, KeepVolume, Stop, SuspendRetention, Wait
 from .swap_steps import Release, ReplicaDone
 from .undo_steps import UNDONE
-from .views import VolumeView, guest, held_by_others, others_not_ready, views
+from .views import VolumeView, guest, held_by_others, others_not_ready, user_of, views
 
 _MIGRATED = ("Done", "Swapped")
+IN_PART = "RolledBackInPart"  # reason of the condition Ready
 _RETAIN = {"whenDeleted": "Retain", "whenScaled": "Retain"}
 
 
@@ -87,8 +88,11 @@ def _against_entry(cluster: Cluster, request: Request, entry: VolumeRecord) -> I
     old, claim = cluster.volumes.get(entry.old_pv), cluster.claim_of(entry.volume, request.statefulset, entry.replica)
     if entry.cleaned or old is None or old.uid != entry.old_pv_uid:
         yield f"the old volume {entry.old_pv} of replica {entry.replica} is gone"
-    elif users := [other.name for other in cluster.claims.values() if other.volume_name == old.name]:
-        yield f"the old volume {entry.old_pv} is used by claim {users[0]}"
+    elif user := user_of(cluster, old):
+        yield f"the old volume {entry.old_pv} is used by claim {user}"
+    elif old.terminating or not old.retained:
+        # Its provisioner removes the disk first and the volume afterwards.
+        yield f"the old volume {entry.old_pv} is being removed, or may be at any time (reclaim policy {old.policy})"
     if claim is None or not claim.bound or claim.terminating or claim.volume_name != entry.new_pv:
         name = names.claim(entry.volume, request.statefulset, entry.replica)
         yield f"claim {name} is not Bound to volume {entry.new_pv}, as it was after the migration"
@@ -117,7 +121,10 @@ def _end(record: Record) -> EndRollback:
     back = sorted({entry.replica for entry in record.volumes if entry.phase == "RolledBack" and entry.new_pv})
     words = f"replica {', '.join(map(str, back))} stands on its old volumes again; the newer ones are kept"
     if migrated(record):
-        return EndRollback(str(record.rollback["phase"]), str(record.rollback.get("reason") or "RolledBackInPart"), words)
+        reason = str(record.rollback.get("reason") or IN_PART)
+        # What a human was needed for may have been the replica that is back now.
+        solved = reason == "NeedsHuman" and swap.unfinished(record) is None
+        return EndRollback(str(record.rollback["phase"]), IN_PART if solved else reason, words)
     return EndRollback(labels.ROLLED_BACK, labels.ROLLED_BACK, words)
 
 
@@ -149,6 +156,8 @@ def _next_for_replica(cluster: Cluster, record: Record, request: Request, ordina
         return AskHuman(f"claim {strange[0].entry.old_claim} is not the one that was recorded: somebody deleted or replaced it")
     if lost := [view for view in volumes if view.new is None or view.new.uid != view.entry.new_pv_uid]:
         return Stop("Resumable", f"the old volume {lost[0].entry.new_pv} is gone")
+    if used := [user for view in volumes if view.new is not None and (user := user_of(cluster, view.new))]:
+        return Stop("Resumable", f"the old volume of replica {ordinal} is used by claim {used[0]}")
     if unsafe := _keep(volumes, ordinal):
         return unsafe
     return _stop_pod(cluster, record, turned, ordinal, volumes)

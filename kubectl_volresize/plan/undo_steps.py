@@ -4,7 +4,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..model import labels
-from ..model.record import Record, VolumeRecord
+from ..model.record import Object, Record, VolumeRecord
 from .steps import NORMAL, WARNING, Step, ended
 
 UNDONE = "undone"  # ReplicaRecord.step of a replica that stands where it stood
@@ -84,12 +84,19 @@ class EndStopped(Step):
     event = (WARNING, "MigrationEnded")
 
     def recorded(self, record: Record, now: str) -> Record:
-        # A rollback that failed goes on with resume; one that was cancelled does not.
-        left = {} if self.phase == labels.CANCELLED else record.rollback
+        # A rollback that failed goes on with resume; one that was cancelled only with what is exchanged already.
+        left = _only_turned(record) if self.phase == labels.CANCELLED else record.rollback
         return replace(ended(record, self.phase, self.reason, self.message, now), stopping={}, rollback=left)
 
     def __str__(self) -> str:
         return f"{self.phase}: {self.message}"
+
+
+def _only_turned(record: Record) -> Object:
+    """A replica on its old volumes that nobody waited for: its entries still have old and new in each other's place, and only a rollback can read
+    them so."""
+    turned = sorted({entry.replica for entry in record.volumes if entry.forward}, reverse=True)
+    return {**record.rollback, "replicas": turned} if turned else {}
 
 
 def phase_of(reason: str) -> str:

@@ -88,6 +88,15 @@ def held_by_others(cluster: Cluster, ordinal: int, volumes: tuple[VolumeView, ..
     return ""
 
 
+def user_of(cluster: Cluster, volume: Volume) -> str:
+    """The claim that has the volume, as name or namespace/name; empty when none has. A claim of another namespace we cannot read, and the volume
+    itself must say so."""
+    users = [claim.name for claim in cluster.claims.values() if claim.volume_name == volume.name]
+    namespace = volume.claim_ref.get("namespace")
+    elsewhere = f"{namespace}/{volume.claim_ref.get('name')}" if namespace not in (None, cluster.namespace) else ""
+    return users[0] if users else elsewhere
+
+
 def final_word(pod_uid: str, mover: Pod) -> str:
     """Unique for this stop and this mover: what proves that the pass it answers began after the pod was seen shut down."""
     return f"final:{pod_uid}:{mover.uid}"

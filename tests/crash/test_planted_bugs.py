@@ -28,13 +28,13 @@ def _without_freeze(cluster: Any, record: Any, request: Any, ordinal: int, volum
 
 def _early(cluster: Any, record: Any, request: Any, ordinal: int, volumes: Any) -> Any:
     """The pod is let go before the set is frozen."""
-    return swap._pod_gone(cluster, record, ordinal) or _AROUND(cluster, record, request, ordinal, volumes)
+    return swap._pod_gone(cluster, record, ordinal, volumes) or _AROUND(cluster, record, request, ordinal, volumes)
 
 
-def _pod_gone_whoever_it_is(cluster: Any, record: Any, ordinal: int) -> Any:
+def _pod_gone_whoever_it_is(cluster: Any, record: Any, ordinal: int, volumes: Any) -> Any:
     """... and whoever runs then is not looked at."""
     pod = cluster.pods.get(ordinal)
-    return _POD_GONE(cluster, record, ordinal) if pod is not None and pod.uid == record.replica(ordinal).pod_uid else None
+    return _POD_GONE(cluster, record, ordinal, volumes) if pod is not None and pod.uid == record.replica(ordinal).pod_uid else None
 
 
 def _disasters(api: FakeApi) -> set[str]:

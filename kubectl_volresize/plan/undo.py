@@ -8,7 +8,7 @@ from ..model.record import Record
 from ..model.request import Request
 from . import finish, manifests, replica, rollback, swap
 from .rollback_steps import LeaveReplica
-from .steps import AskHuman, Decision, RemovePod, Stop, Wait
+from .steps import AskHuman, Decision, KeepVolume, RemovePod, Stop, Wait
 from .swap_steps import DeleteTemporaryClaim, Release
 from .undo_steps import UNDONE, EndStopped, ForgetReplica, GiveUpVolume, Unfreeze, phase_of
 from .views import VolumeView, views
@@ -59,13 +59,23 @@ def _put_back(cluster: Cluster, record: Record, request: Request, ordinal: int, 
     begun = [view for view in volumes if view.entry.old_claim_uid]
     if record.rollback:
         # Nothing was made for it, and what is called new here holds the only copy of the old data.
-        return LeaveReplica(ordinal, tuple(view.target.name for view in begun)) if begun else None
+        return _old_again(ordinal, begun) or LeaveReplica(ordinal, tuple(view.target.name for view in begun)) if begun else None
     for view in begun:
         if decision := _give_up(cluster, request, ordinal, view):
             return decision
     if record.replica(ordinal).step == UNDONE or not begun:
         return None
     return ForgetReplica(ordinal, tuple(view.target.name for view in begun))
+
+
+def _old_again(ordinal: int, volumes: list[VolumeView]) -> KeepVolume | None:
+    """Whoever has nothing but labels to go by takes a new volume without a claim for half a copy, which can be given up."""
+    for view in volumes:
+        volume = view.new
+        if volume is not None and volume.uid == view.entry.new_pv_uid and volume.labels.get(labels.ROLE) == labels.ROLE_NEW:
+            return KeepVolume(ordinal, view.target.name, volume.name, volume.uid, volume.resource_version, labels.ROLE_OLD,
+                              manifests.original_policy(volume))
+    return None
 
 
 def _give_up(cluster: Cluster, request: Request, ordinal: int, view: VolumeView) -> Decision | None:

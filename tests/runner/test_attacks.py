@@ -135,6 +135,20 @@ def test_a_rollback_that_was_cancelled_while_its_replica_started_is_ended_by_res
     demand_nothing_left(api)
 
 
+def test_the_old_volume_of_a_rollback_that_was_cancelled_bears_the_marks_of_an_old_one() -> None:
+    for step in ("holding", "swapping"):
+        api, before = _migrated()
+        uids, old = claim_uids(api), before["data-web-0"]
+        ask(api, "rollback", discardNewerData=True)
+        marked = once_when(api, lambda api=api, step=step, old=old: _going_back(api, 0, step)  # type: ignore[misc]
+                           and _volume(api, old)["metadata"]["labels"][labels.ROLE] == labels.ROLE_NEW, lambda api=api: ask(api, "cancel"))
+        _run(api, 2)
+        assert marked and status(api)["phase"] == labels.CANCELLED and claim_uids(api) == uids
+        assert _volume(api, old)["metadata"]["labels"][labels.ROLE] == labels.ROLE_OLD
+        assert _volume(api, old)["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+        demand_nothing_left(api)
+
+
 def _back_in_part() -> FakeApi:
     """Replica 0 did not start on its new volume and is back on its old one; replica 1 stays migrated."""
     api = three_replicas(replicas=2).with_retention(deleted="Delete").build()

@@ -12,7 +12,7 @@ from ways import POLICIES, ends_of, fresh, resumed, rolled_back, turned
 _SIZES = [(replicas, volumes) for replicas in (1, 2, 3) for volumes in (1, 2)]
 _MOMENTS = 8  # at which a user turns away, for one way
 # Runs for one way; the larger ways take longer, and their replicas do the same one after the other.
-_MOST = {(1, 1): 120, (1, 2): 50, (2, 1): 40, (2, 2): 20, (3, 1): 20, (3, 2): 10}
+_MOST = {(1, 1): 100, (1, 2): 40, (2, 1): 25, (2, 2): 12, (3, 1): 12, (3, 2): 6}
 _FRESH = [fresh(replicas, volumes, policy) for replicas, volumes in _SIZES for policy in POLICIES]
 _SMALL = [fresh(1, 1), fresh(1, 2, "Parallel"), fresh(2, 1)]
 _AT_RANDOM = [fresh(replicas, volumes, policy, RANDOM, seed) for seed, (replicas, volumes, policy) in
@@ -34,12 +34,12 @@ def test_a_runner_that_dies_at_any_call_is_followed_by_one_that_ends_the_same(wa
 
 @pytest.mark.parametrize("way", _AT_RANDOM, ids=_named)
 def test_so_it_is_when_controllers_act_late_and_in_any_order(way: Way, sweep: Sweeping) -> None:
-    sweep("one death, controllers at random", way, DEATHS, 20)
+    sweep("one death, controllers at random", way, DEATHS, 15)
 
 
 @pytest.mark.parametrize("way", [*_SMALL, _AT_RANDOM[2]], ids=_named)
 def test_the_next_runner_may_die_too(way: Way, sweep: Sweeping) -> None:
-    sweep("two deaths", way, TWO_DEATHS, 30)
+    sweep("two deaths", way, TWO_DEATHS, 20)
 
 
 @pytest.mark.parametrize("number", range(_MOMENTS))
@@ -66,17 +66,17 @@ def test_a_write_that_is_refused_or_whose_answer_is_lost_is_looked_after(way: Wa
 
 @pytest.mark.parametrize("way", _SMALL, ids=_named)
 def test_a_read_that_fails_for_longer_than_the_client_tries_only_delays(way: Way, sweep: Sweeping) -> None:
-    sweep("refused reads", way, REFUSED_READS, 30)
+    sweep("refused reads", way, REFUSED_READS, 20)
 
 
 @pytest.mark.parametrize("way", [*_SMALL, _AT_RANDOM[2]], ids=_named)
 def test_an_answer_from_the_past_loses_nothing(way: Way, sweep: Sweeping) -> None:
-    sweep("answers from the past", way, STALE, 40)
+    sweep("answers from the past", way, STALE, 30)
 
 
 @pytest.mark.parametrize("way", [*_SMALL, rolled_back(fresh(1, 1))], ids=_named)
 def test_a_runner_that_slept_while_another_one_went_on_does_no_harm(way: Way, sweep: Sweeping) -> None:
-    sweep("a runner that slept", way, SLEEP, 50)
+    sweep("a runner that slept", way, SLEEP, 35)
 
 
 @pytest.mark.parametrize("way", [fresh(1, 1), fresh(2, 1)], ids=_named)

@@ -4,11 +4,13 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from builders import NAMESPACE, submit, three_replicas
+from builders import NAMESPACE, SET, submit, three_replicas
 from fake_api import EAGER, FakeApi
 from running import ask, run
 from sweep import End, Way, go, play
 from troubles import cancel, delete_request
+
+from kubectl_volresize.model.labels import PLURAL
 
 _OLD, _NEW = {"data": "1Gi", "logs": "500Mi"}, {"data": "500Mi", "logs": "100Mi"}
 POLICIES = ("OrderedReady", "Parallel")
@@ -40,12 +42,24 @@ def calls_of(way: Way) -> int:
     return ends_of([way])[0].calls
 
 
+def _at_work(way: Way) -> tuple[int, int]:
+    """The calls between the one that takes the VolumeResize up and the last one that writes its record. Before, it is gone as soon as it is deleted;
+    after, a cancellation comes too late, and is answered by the next runner alone."""
+    api = way.start()
+    with api.directly_connected() as client:
+        go(way, api, client)
+    taken_up = next(number for number, call in enumerate(api.calls, 1) if call.verb == "patch" and call.path.endswith(f"/{PLURAL}/{SET}"))
+    written = max(number for number, call in enumerate(api.calls, 1) if call.path.endswith(f"/{PLURAL}/{SET}/status"))
+    return taken_up + 1, written
+
+
 def turned(way: Way, moments: int) -> list[Way]:
     """The same, but its user deletes the VolumeResize or cancels at moments spread over it."""
-    calls, draw = calls_of(way), random.Random(way.name)
+    draw, (first, last) = random.Random(way.name), _at_work(way)
     found = []
     for number in range(moments):
-        moment = draw.randint(1 + calls * number // moments, calls * (number + 1) // moments)
+        start, stop = (first + (last - first) * part // moments for part in (number, number + 1))
+        moment = draw.randint(start, stop - 1)
         for word, act in (("deleted", delete_request), ("cancelled", cancel)):
             found.append(replace(way, name=f"{way.name}-{word}@{moment}", act=act, moment=moment))
     return found

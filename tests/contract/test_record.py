@@ -71,7 +71,8 @@ def test_every_field_of_the_record_comes_back_as_it_was_written(cluster):
     _, status = _paths(cluster, record)
     now = "2026-01-02T03:04:05Z"
     whole = _filled(Record, phase="Replacing", start_time=now, completion_time=now, conditions=(),
-                    volumes=(_filled(VolumeRecord, phase="Waiting", passes=[{"pass": 1}]),), replicas=(_filled(ReplicaRecord),))
+                    volumes=(_filled(VolumeRecord, phase="Waiting", passes=[{"pass": 1}], verified_at=now, cleaned=True),),
+                    replicas=(_filled(ReplicaRecord),))
     written = whole.with_condition("Progressing", "True", "Syncing", "m", now, 1).to_status()
     cluster.client.replace(status, {**record, "status": written})
     assert cluster.client.get(paths.migrations(cluster.namespace, record["metadata"]["name"]))["status"] == written

@@ -30,7 +30,8 @@ def _believed(cluster: Cluster, record: Record) -> dict[str, Volume]:
         for name, uid in ((entry.old_pv, entry.old_pv_uid), (entry.new_pv, entry.new_pv_uid)):
             claim = bound.get(name)
             reference = {"claimRef": {"namespace": cluster.namespace, "name": claim.name, "uid": claim.uid}} if claim is not None else {}
-            found[name] = Volume({"metadata": {"name": name, "uid": uid, "annotations": {PROVISIONED_BY: "unknown"}}, "spec": reference})
+            meta = {"name": name, "uid": uid, "annotations": {PROVISIONED_BY: "unknown"}}
+            found[name] = Volume({"metadata": meta, "spec": {**reference, "persistentVolumeReclaimPolicy": "Retain"}})
     found.pop("", None)
     return found
 

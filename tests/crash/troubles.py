@@ -13,6 +13,7 @@ from running import Killed, ask, engine
 from sweep import WRITES, Strike, Trouble
 
 from kubectl_volresize.errors import Conflict, Unreachable
+from kubectl_volresize.model.labels import TERMINAL
 
 _LONGER_THAN_A_CLIENT_TRIES = 8  # calls
 _NEVER = 1_000_000
@@ -58,8 +59,9 @@ def delete_request(api: FakeApi) -> None:
 
 
 def cancel(api: FakeApi) -> None:
-    """The user asks for the end of it."""
-    if api.find("volumeresizes", NAMESPACE, SET) is not None:
+    """The user asks for the end of it, unless it is over: then that is all the answer."""
+    found = api.find("volumeresizes", NAMESPACE, SET)
+    if found is not None and (found.get("status") or {}).get("phase") not in TERMINAL:
         ask(api, "cancel", request_id="00000001")
 
 

@@ -39,7 +39,8 @@ def ends_of(ways: list[Way]) -> tuple[End, ...]:
 
 def calls_of(way: Way) -> int:
     """How many calls it takes without trouble."""
-    return ends_of([way])[0].calls
+    end, = ends_of([way])
+    return end.calls
 
 
 def _at_work(way: Way) -> tuple[int, int]:

@@ -188,7 +188,9 @@ def test_interrupting_changes_nothing_and_says_so(migration: Migration, server: 
     migration.add_pod("a")
     migration.logs["a"] = stamped(1)
     migration.endless.clear()
-    program = "import sys; from kubectl_volresize.plugin.cli import main; main()"
+    # A shell that starts the tests in the background has them ignore ^C, and whatever they start too.
+    program = ("import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+               "from kubectl_volresize.plugin.cli import main; main()")
     with subprocess.Popen([sys.executable, "-c", program, "--kubeconfig", str(server), "logs", "web", "-f"], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

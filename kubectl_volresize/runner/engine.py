@@ -77,7 +77,8 @@ class Engine:
                 wanted = error.retry_after or 0.0 if isinstance(error, ApiError) else 0.0
                 self._tools.pause(max(_UNREACHABLE, min(wanted, _LONGEST_RETRY)))
                 # Nobody could be asked meanwhile: that is no time in which what is waited for did not come.
-                self._patience.since += self._monotonic() - began
+                self._patience.looked_at = self._monotonic()
+                self._patience.since += self._patience.looked_at - began
                 continue
             if code is not None:
                 return code

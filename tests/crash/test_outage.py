@@ -114,7 +114,7 @@ def test_a_wait_that_is_nearly_over_goes_on_after_the_api_server_was_away() -> N
     began = _away_from(api, bound_late, _silent(api))
 
     def bind_again(number: int, verb: str, path: str) -> None:
-        if began and api.clock.now.timestamp() > began[0] + _AWAY + 1:
+        if began and api.clock.now.timestamp() > began[0] + _AWAY + limit / 3:
             api.faults.stopped.discard("binder")
 
     api.before_call.append(bind_again)

@@ -120,12 +120,13 @@ class Disturbed:
         """When nothing goes on by itself any more; empty while it does."""
         if self.look.record.terminal:
             return f"{self.look.record.phase}({self.look.record.reason}): {self.look.record.message}"
-        for job in self._client.list(paths.jobs(self.namespace.name), f"{labels.MIGRATION}={self.name}"):
-            name, conditions = str(job["metadata"]["name"]), job["status"].get("conditions", ())
-            failed = [condition for condition in conditions if (condition["type"], condition["status"]) == ("Failed", "True")]
-            if failed and name not in self._jobs_given_up:
-                self._jobs_given_up.add(name)
-                return f"Job {name}: {failed[0].get('reason')}"
+        jobs = self._client.list(paths.jobs(self.namespace.name), f"{labels.MIGRATION}={self.name}")
+        newest = max(jobs, key=lambda job: (str(job["metadata"]["creationTimestamp"]), len(job["metadata"]["name"]), str(job["metadata"]["name"])))
+        name, conditions = str(newest["metadata"]["name"]), newest["status"].get("conditions", ())
+        failed = [condition for condition in conditions if (condition["type"], condition["status"]) == ("Failed", "True")]
+        if failed and name not in self._jobs_given_up:
+            self._jobs_given_up.add(name)
+            return f"Job {name}: {failed[0].get('reason')}"
         return ""
 
     def _counts(self) -> None:

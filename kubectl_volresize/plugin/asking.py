@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ from ..model.record import Record, from_status
 from ..model.request import from_spec
 from .image import image
 from .job import may_work, next_job, suspended
-from .life import Runner, look
+from .life import ALIVE, Runner, look
 from .place import Place
 from .result import Change, Object
 from .words import done, migration_resource
@@ -57,6 +58,9 @@ class NoRunner(VolresizeError):
 T = TypeVar("T")
 VERBS = (CANCEL, RESUME, ROLLBACK, CLEANUP)
 _TRIES = 4  # a runner at work writes its record every 2 s
+# Between a runner's last look at its VolumeResize and the moment when its pod is seen to have ended lie 3 s (measured).
+_GOING_HOME_SECONDS = 15.0
+_LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,24 @@ def persistently(place: Place, migration: Object, attempt: Callable[[Object], T]
 def ask(place: Place, migration: Object, asked: Asked, dry_run: str = "none", spec: Object | None = None) -> Sent:
     """Writes the request, with `spec` amended, and starts a runner when none is at work. Raises AlreadyAsked, NoRunner, Conflict."""
     migration, asked, change = _write(place, migration, asked, dry_run, spec or {})
-    return with_runner(place, Sent(migration, asked, (change,)), look(place, migration), dry_run)
+    runner = look(place, migration)
+    if dry_run == "none" and record_of(migration).terminal:
+        runner = _after_its_last_look(place, migration, asked, runner)
+    return with_runner(place, Sent(migration, asked, (change,)), runner, dry_run)
+
+
+def _after_its_last_look(place: Place, migration: Object, asked: Asked, runner: Runner) -> Runner:
+    """What is over may still have a runner that goes home and reads no more, and a request that it leaves there nobody would ever answer. Either it
+    answers, or it ends."""
+    waited = 0.0
+    while runner.state == ALIVE and waited < _GOING_HOME_SECONDS:
+        time.sleep(_LOOK_SECONDS)
+        waited += _LOOK_SECONDS
+        now = place.client.get(paths.migrations(place.namespace, migration["metadata"]["name"]))
+        if record_of(now).last_request.get("id") == asked.id:
+            break
+        runner = look(place, now)
+    return runner
 
 
 def new_request(verb: str, **args: Any) -> Asked:

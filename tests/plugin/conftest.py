@@ -14,7 +14,7 @@ from fake_api import FakeApi
 from fake_api.api import SERVER
 
 from kubectl_volresize.kube import client as gateway
-from kubectl_volresize.plugin import follow, life
+from kubectl_volresize.plugin import asking, follow, life
 from kubectl_volresize.plugin.cli import run
 
 
@@ -26,6 +26,8 @@ def _as_on_a_clean_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.setattr(gateway, "_TRIES", 1)
     monkeypatch.setattr(follow, "_POLL_SECONDS", 0.01)
     monkeypatch.setattr(follow, "_OUTAGE_SECONDS", 0.01)
+    monkeypatch.setattr(asking, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(asking, "_GOING_HOME_SECONDS", 0.05)
     monkeypatch.setattr(life, "_LOOK_SECONDS", 0.001)
     monkeypatch.setattr(life, "_NEXT_SIGN_SECONDS", 0.002)
 

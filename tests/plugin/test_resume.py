@@ -78,6 +78,22 @@ def test_the_real_runner_goes_on_after_a_cancel(api: FakeApi, plugin: Plugin) ->
     assert plugin(*RESUME).err == "nothing to do: volumeresize.storage.maurice.fr/web is completed\n"
 
 
+@pytest.mark.parametrize("reads_it", [False, True], ids=["has looked for the last time", "reads it"])
+def test_a_request_is_not_left_to_a_runner_that_goes_home(begun: FakeApi, plugin: Plugin, reads_it: bool) -> None:
+    over(begun, "Failed", "Resumable")
+    pod = add_pod(begun, "web-runner")
+
+    def goes_home() -> None:
+        if reads_it:
+            answer(begun, "accepted", "go on", phase="Validating")
+        else:
+            begun.rest.change("pods", pod, lambda new: new["status"].update(phase="Failed"), status=True)
+            end_job(begun)
+    once_asked(begun, goes_home)
+    said = plugin("resume", "web", "--no-wait")
+    assert said.code == 0 and written(begun) == [ASKED, *([] if reads_it else [STARTED])]
+
+
 def test_the_exit_code_is_how_it_ends(failed: FakeApi, plugin: Plugin) -> None:
     def ends_again() -> None:
         answer(failed, "failed", "claim x is not as recorded")

@@ -93,9 +93,6 @@ class Disturbed:
         return False
 
     def resume(self) -> None:
-        if self.look.record.terminal:
-            # Who reads why it failed is slower than its runner is in going home.
-            until("the runner that failed has gone home", lambda: self._observe() or not kills.running(self.look.pods, labels.ROLE_RUNNER))
         resumed = self.namespace.volresize("resume", f"vr/{self.name}", "--no-wait")
         assert resumed.returncode == 0, resumed.stdout + resumed.stderr
         # Its runner has to speak before the phase means anything again.

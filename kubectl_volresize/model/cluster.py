@@ -9,6 +9,7 @@ from typing import Any
 from . import labels, names
 from .kept import Kept
 from .quantity import parse_bytes
+from .selector import selector_matches
 
 Object = dict[str, Any]
 
@@ -48,10 +49,13 @@ class View:
     def finalizers(self) -> tuple[str, ...]:
         return tuple(self.meta.get("finalizers") or ())
 
+    def finalizers_without(self, *gone: str) -> tuple[str, ...]:
+        return tuple(finalizer for finalizer in self.finalizers if finalizer not in gone)
+
     @property
     def foreign_finalizers(self) -> tuple[str, ...]:
         """Those that neither we nor Kubernetes itself take off: the object stays after its deletion for as long as somebody else wants."""
-        return tuple(finalizer for finalizer in self.finalizers if finalizer not in labels.KNOWN_FINALIZERS)
+        return self.finalizers_without(*labels.KNOWN_FINALIZERS)
 
     @property
     def terminating(self) -> bool:
@@ -331,19 +335,6 @@ class Budget(View):
     def selects(self, pod_labels: dict[str, str]) -> bool:
         selector = self.spec.get("selector")
         return selector is not None and selector_matches(selector, pod_labels)
-
-
-def selector_matches(selector: Object, pod_labels: dict[str, str]) -> bool:
-    """A LabelSelector; an empty one matches everything. Source: apimachinery pkg/apis/meta/v1/helpers.go."""
-    for key, value in (selector.get("matchLabels") or {}).items():
-        if pod_labels.get(key) != value:
-            return False
-    for rule in selector.get("matchExpressions") or []:
-        value, values = pod_labels.get(rule["key"]), rule.get("values") or []
-        holds = {"In": value in values, "NotIn": value not in values, "Exists": value is not None, "DoesNotExist": value is None}
-        if holds[str(rule["operator"])] is False:
-            return False
-    return True
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,11 @@ class VolumeRecord:
     progress: str = _as("progress", "")
     message: str = _as("message", "")
 
+    @property
+    def migrated(self) -> bool:
+        """Its claim was exchanged, whether or not the replica is Ready on it."""
+        return self.phase in ("Swapped", "Done")
+
 
 @dataclass(frozen=True)
 class ReplicaRecord:
@@ -82,10 +87,10 @@ class ReplicaRecord:
 @dataclass(frozen=True)
 class Record:
     """The whole status. `saved_set`: the StatefulSet's manifest as a JSON string, exactly as read before it was deleted; `set_uid`: the set that we
-    know; `stopping` = {reason, message, now}: undo the current replica and end with this; `rollback` = {replicas, discard, phase}: these ordinals go
-    back to their old volumes, and if others stay the whole ends in that phase again; `templates`: what volumeClaimTemplates asked for at first,
-    {name: {size, storageClass}}; `last_request` = {id, verb, args, outcome, message}; `runner`: the runner's pod that wrote
-    last; `mark`: the UID in our marks on other objects, see Migration."""
+    know; `stopping` = {reason, message, now}: undo the current replica and end with this; `rollback` = {replicas, discard, phase, reason}: these
+    ordinals go back to their old volumes, and if others stay the whole ends in that phase again; `templates`: what volumeClaimTemplates asked
+    for at first, {name: {size, storageClass}}; `last_request` = {id, verb, args, outcome, message}; `runner`: the runner's pod that wrote last;
+    `mark`: the UID in our marks on other objects, see Migration."""
 
     phase: str = labels.PENDING
     conditions: tuple[Object, ...] = ()

@@ -15,7 +15,6 @@ from .request_steps import Answer
 from .steps import NORMAL, Decision, Step, Wait
 from .views import user_of
 
-
 # No claim ever had this UID.
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
@@ -67,7 +66,7 @@ def kept(record: Record) -> tuple[_Kept, ...]:
     for entry in record.volumes:
         if entry.cleaned or not entry.new_pv:
             continue
-        if entry.phase in ("Done", "Swapped"):
+        if entry.migrated:
             found.append(_Kept(entry, entry.old_pv, entry.old_pv_uid, entry.new_pv))
         elif entry.phase == "RolledBack":
             found.append(_Kept(entry, entry.new_pv, entry.new_pv_uid, entry.old_pv))

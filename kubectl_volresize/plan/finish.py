@@ -39,8 +39,7 @@ def _holds_off(cluster: Cluster) -> Release | None:
     """A hold on a pod that runs: of a runner that fell asleep between hold and eviction, and was followed. Its deletion would wait for ever."""
     for ordinal, pod in sorted(cluster.pods.items()):
         if pod.held and not pod.terminating:
-            remaining = tuple(finalizer for finalizer in pod.finalizers if finalizer != labels.HOLD_FINALIZER)
-            return Release(ordinal, pod.name, pod.uid, remaining, pod.resource_version)
+            return Release.of(ordinal, pod)
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..model import labels
-from ..model.cluster import Cluster
+from ..model.cluster import Cluster, Pod
 from .steps import Decision, Done, LetGo, Step
 from .undo_steps import Unfreeze
 
@@ -19,6 +19,10 @@ class LeavePod(Step):
     remaining: tuple[str, ...]
     resource_version: str
 
+    @classmethod
+    def of(cls, replica: int, pod: Pod) -> LeavePod:
+        return cls(replica, pod.name, pod.finalizers_without(labels.HOLD_FINALIZER), pod.resource_version)
+
     def __str__(self) -> str:
         return f"release pod {self.pod}: its namespace is being deleted"
 
@@ -27,14 +31,10 @@ def next_for_leaving(cluster: Cluster) -> Decision:
     """Holds, freeze, then the VolumeResize. The volumes keep the policy Retain: who deletes a namespace by mistake has his data still."""
     for ordinal, pod in sorted(cluster.pods.items()):
         if pod.held:
-            return LeavePod(ordinal, pod.name, _without(pod.finalizers, labels.HOLD_FINALIZER), pod.resource_version)
+            return LeavePod.of(ordinal, pod)
     statefulset, migration = cluster.statefulset, cluster.migration
     if statefulset is not None and statefulset.frozen:
-        return Unfreeze(statefulset.uid, statefulset.resource_version, _without(statefulset.finalizers, labels.FREEZE_FINALIZER))
+        return Unfreeze(statefulset.uid, statefulset.resource_version, statefulset.finalizers_without(labels.FREEZE_FINALIZER))
     if labels.FINALIZER in migration.finalizers:
-        return LetGo(_without(migration.finalizers, labels.FINALIZER), migration.resource_version)
+        return LetGo(migration.finalizers_without(labels.FINALIZER), migration.resource_version)
     return Done(f"namespace {cluster.namespace} is being deleted; the volumes are kept")
-
-
-def _without(finalizers: tuple[str, ...], ours: str) -> tuple[str, ...]:
-    return tuple(finalizer for finalizer in finalizers if finalizer != ours)

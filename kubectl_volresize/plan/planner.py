@@ -12,12 +12,11 @@ from .preflight import done, pending_ordinals, template_done
 from .replica import next_for_replica
 from .request_steps import Answer
 from .requests import next_for_request
-from .steps import AskHuman, Begin, Decision, Done, KeepVolume, LetGo, Step, Stop, SuspendRetention, TakeUp, Wait
+from .steps import KEEP_CLAIMS, AskHuman, Begin, Decision, Done, KeepVolume, LetGo, Step, Stop, SuspendRetention, TakeUp, Wait
 from .undo_steps import UNDONE
 from .validate import next_to_validate
 from .waits import STOP, STRIP, Limit
 
-_RETAIN = {"whenDeleted": "Retain", "whenScaled": "Retain"}
 # Something may be half done then, and its record must not be deleted by accident. After every other end nothing of ours is left in the cluster.
 _KEEPS_FINALIZER = "NeedsHuman"
 
@@ -68,7 +67,7 @@ def _after_the_end(cluster: Cluster, record: Record, request: Request) -> Decisi
     if not keeps and (stray := finish.stray_claim(cluster)):
         return stray
     if ours and not keeps:
-        remaining = tuple(finalizer for finalizer in cluster.migration.finalizers if finalizer != labels.FINALIZER)
+        remaining = cluster.migration.finalizers_without(labels.FINALIZER)
         return LetGo(remaining, cluster.migration.resource_version, record.mark)
     return Done(record.message)
 
@@ -93,7 +92,7 @@ def _migrate(cluster: Cluster, record: Record, request: Request) -> Decision:
 
 def _make_safe(cluster: Cluster, statefulset: StatefulSet, request: Request, pending: tuple[int, ...]) -> Decision | None:
     """Before the first replica is touched: nothing that a user or a controller deletes may take data with it."""
-    if statefulset.retention != _RETAIN:
+    if statefulset.retention != KEEP_CLAIMS:
         return SuspendRetention(statefulset.uid, statefulset.retention)
     targets = [(ordinal, target) for ordinal in pending for target in request.targets]
     for ordinal, target in targets:

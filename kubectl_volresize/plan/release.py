@@ -50,10 +50,9 @@ def _pods(cluster: Cluster, record: Record, request: Request) -> Iterator[Held]:
     for ordinal, pod in sorted(cluster.pods.items()):
         if not pod.held:
             continue
-        remaining = tuple(finalizer for finalizer in pod.finalizers if finalizer != labels.HOLD_FINALIZER)
-        step: Step = swap_steps.Release(ordinal, pod.name, pod.uid, remaining, pod.resource_version)
+        step: Step = swap_steps.Release.of(ordinal, pod)
         if cluster.namespace_going:
-            step = leave.LeavePod(ordinal, pod.name, remaining, pod.resource_version)
+            step = leave.LeavePod.of(ordinal, pod)
             yield Held(f"pod/{pod.name}", "held, in a namespace that is being deleted", step)
         elif not pod.terminating:
             yield Held(f"pod/{pod.name}", "runs, and would be held if somebody deleted it", step)
@@ -82,7 +81,7 @@ def _set(cluster: Cluster, record: Record, request: Request) -> Iterator[Held]:
         return
     if not statefulset.frozen:
         return
-    remaining = tuple(finalizer for finalizer in statefulset.finalizers if finalizer != labels.FREEZE_FINALIZER)
+    remaining = statefulset.finalizers_without(labels.FREEZE_FINALIZER)
     if cluster.namespace_going or not statefulset.terminating:
         state = "frozen, in a namespace that is being deleted" if cluster.namespace_going else "at work, and would be frozen if somebody deleted it"
         yield Held(name, state, undo_steps.Unfreeze(statefulset.uid, statefulset.resource_version, remaining))
@@ -127,7 +126,7 @@ def _against_set(cluster: Cluster, record: Record, request: Request, statefulset
 def _successor(cluster: Cluster, record: Record, request: Request, saved: Object, ordinal: int) -> Object:
     """With the new sizes in its templates only when a replica has them: templates that ask for less than the claims have are at rest, but those who
     are back on their old volumes altogether asked for nothing of it."""
-    migrated = any(entry.phase in ("Done", "Swapped") for entry in record.volumes) or _side_of(cluster, record, request, ordinal) == _NEW
+    migrated = any(entry.migrated for entry in record.volumes) or _side_of(cluster, record, request, ordinal) == _NEW
     wanted = request if migrated and not record.rollback else replace(request, templates=())
     return manifests.successor_set(saved, wanted, cluster.migration.uid, ordinal)
 
@@ -150,7 +149,7 @@ def _record(cluster: Cluster, before: tuple[Held, ...]) -> Iterator[Held]:
     migration = cluster.migration
     if labels.FINALIZER not in migration.finalizers:
         return
-    remaining = tuple(finalizer for finalizer in migration.finalizers if finalizer != labels.FINALIZER)
+    remaining = migration.finalizers_without(labels.FINALIZER)
     # It names everything that is held.
     step = None if any(one.step is None for one in before) else LetGo(remaining, migration.resource_version)
     yield Held(f"volumeresize/{migration.name}", "kept as the record of what is held", step)

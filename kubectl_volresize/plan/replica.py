@@ -166,7 +166,7 @@ def _stop_and_verify(cluster: Cluster, record: Record, request: Request, ordinal
     if pod is None:
         return Wait("pod", f"pod of replica {ordinal} is away; its controller brings it back", replica=ordinal)
     if not pod.terminating:
-        return _ready_to_hold(cluster, request, ordinal, pod, volumes)
+        return hold_or_wait(cluster, request, ordinal, pod, _not_yet(cluster, cluster.statefulset, ordinal, volumes))
     if not pod.held:
         return Wait("pod", f"pod {pod.name} is being deleted without our hold; its successor comes", replica=ordinal)
     if stranger := guest(cluster, volumes):
@@ -177,15 +177,14 @@ def _stop_and_verify(cluster: Cluster, record: Record, request: Request, ordinal
     return _final_pass(cluster, record, ordinal, pod, volumes)
 
 
-def _ready_to_hold(cluster: Cluster, request: Request, ordinal: int, pod: Pod, volumes: tuple[VolumeView, ...]) -> Decision:
+def hold_or_wait(cluster: Cluster, request: Request, ordinal: int, pod: Pod, obstacle: Wait | None) -> Decision:
+    """Stop the pod, on either way, unless there is an `obstacle`: then it is waited for with nothing held."""
     statefulset = cluster.statefulset
-    obstacle = _not_yet(cluster, statefulset, ordinal, volumes)
     if obstacle is None and statefulset is not None:
         return Hold(ordinal, pod.name, pod.uid, manifests.successor_set(statefulset.raw, request, cluster.migration.uid, ordinal))
     if pod.held:
         # Of a runner that died between the hold and the eviction: whoever deletes this pod now must not find it held by nobody.
-        remaining = tuple(finalizer for finalizer in pod.finalizers if finalizer != labels.HOLD_FINALIZER)
-        return Release(ordinal, pod.name, pod.uid, remaining, pod.resource_version)
+        return Release.of(ordinal, pod)
     assert obstacle is not None
     return obstacle
 

@@ -36,9 +36,9 @@ class TakeCancel(Step):
     event = (NORMAL, "MigrationCancelled")
 
     def recorded(self, record: Record, now: str) -> Record:
-        stopping: Object = {"reason": labels.CANCELLED, "message": "cancelled; what was not migrated yet is as it was", "now": self.now}
         if record.last_request.get("id") == self.asked.id:
             return record
+        stopping: Object = {"reason": labels.CANCELLED, "message": "cancelled; what was not migrated yet is as it was", "now": self.now}
         reopened = _reopened(record, self.asked, self.current, str(self), now) if record.terminal else record
         return replace(answered(reopened, self.asked, ACCEPTED, str(self)), stopping=stopping, message=str(self))
 
@@ -83,8 +83,7 @@ class TakeRollback(Step):
         if record.last_request.get("id") == self.asked.id:
             return record
         reopened = _reopened(record, self.asked, None, str(self), now)
-        wanted: Object = {"replicas": list(self.replicas), "discard": self.discard, "phase": record.phase, "reason": record.reason,
-                          "message": record.message}
+        wanted: Object = {"replicas": list(self.replicas), "discard": self.discard, "phase": record.phase, "reason": record.reason}
         return replace(reopened, rollback=wanted, set_uid=self.set_uid)
 
     def __str__(self) -> str:

@@ -11,28 +11,26 @@ from ..model.cluster import Cluster, Pod
 from ..model.record import Record, VolumeRecord
 from ..model.request import Request, Target
 from . import finish, manifests, swap
-from .replica_steps import Hold
+from .replica import hold_or_wait
 from .rollback_steps import ROLLED_BACK, BeginRollback, EndRollback, GiveUpNewerData, ReplicaRolledBack, forward_again
-from .steps import AskHuman, Decision, KeepVolume, Stop, SuspendRetention, Wait
-from .swap_steps import Release, ReplicaDone
+from .steps import KEEP_CLAIMS, AskHuman, Decision, KeepVolume, Stop, SuspendRetention, Wait
+from .swap_steps import ReplicaDone
 from .undo_steps import UNDONE
 from .views import VolumeView, guest, held_by_others, others_not_ready, user_of, views
 
-_MIGRATED = ("Done", "Swapped")
 IN_PART = "RolledBackInPart"  # reason of the condition Ready
-_RETAIN = {"whenDeleted": "Retain", "whenScaled": "Retain"}
 
 
 def migrated(record: Record) -> tuple[int, ...]:
     """Ordinals that stand on new volumes, highest first."""
-    return tuple(sorted({entry.replica for entry in record.volumes if entry.phase in _MIGRATED and not entry.forward}, reverse=True))
+    return tuple(sorted({entry.replica for entry in record.volumes if entry.migrated and not entry.forward}, reverse=True))
 
 
 def turned_request(cluster: Cluster, record: Record, request: Request, ordinal: int) -> Request:
     """What is wanted on the way back of a replica: the old sizes and classes of its claims; of the templates only with the last replica, since a set
     whose templates ask for less than a claim has is at rest, and one that asks for more is what the user wanted to get away from."""
     targets = tuple(_asked_before(forward_again(entry)) for entry in record.of_replica(ordinal) if entry.forward)
-    stay = [entry for entry in record.volumes if entry.replica != ordinal and entry.phase in _MIGRATED and _in_use(cluster, request, entry)]
+    stay = [entry for entry in record.volumes if entry.replica != ordinal and entry.migrated and _in_use(cluster, request, entry)]
     templates: tuple[Target, ...] = ()
     if not stay:
         wanted = {target.name for target in request.targets}
@@ -70,7 +68,7 @@ def against(cluster: Cluster, record: Record, request: Request, chosen: tuple[in
     if (open_at := swap.unfinished(record)) is not None and record.replica(open_at).step != swap.STARTING:
         yield f"the exchange of replica {open_at} is not finished: resume it first"
     for ordinal in chosen:
-        entries = [entry for entry in record.of_replica(ordinal) if entry.phase in _MIGRATED]
+        entries = [entry for entry in record.of_replica(ordinal) if entry.migrated]
         if ordinal in turned:
             continue
         if not entries:
@@ -107,12 +105,12 @@ def next_for_rollback(cluster: Cluster, record: Record, request: Request) -> Dec
     if statefulset is None or statefulset.terminating or statefulset.uid != record.set_uid:
         return Stop("Resumable", f"StatefulSet {request.statefulset} is not the one that it was: somebody deleted it; look at it, then resume")
     pending = [ordinal for ordinal in record.rollback.get("replicas") or ()
-               if any(entry.phase in _MIGRATED for entry in record.of_replica(ordinal))]
+               if any(entry.migrated for entry in record.of_replica(ordinal))]
     if not pending:
         return finish.given_back(cluster, record) or _end(record)
     if gone := list(against(cluster, record, request, (pending[0],), True)):
         return Stop("Resumable", "; ".join(gone))
-    if statefulset.retention != _RETAIN:
+    if statefulset.retention != KEEP_CLAIMS:
         return SuspendRetention(statefulset.uid, statefulset.retention)
     return _begin(cluster, record, request, pending[0])
 
@@ -132,7 +130,7 @@ def _begin(cluster: Cluster, record: Record, request: Request, ordinal: int) -> 
     known = []
     for entry in record.of_replica(ordinal):
         claim = cluster.claim_of(entry.volume, request.statefulset, ordinal)
-        if entry.phase in _MIGRATED and claim is not None:
+        if entry.migrated and claim is not None:
             known.append((entry.volume, {"old_claim_uid": claim.uid, "saved_claim": json.dumps(manifests.saved_claim(claim))}))
     return BeginRollback(ordinal, tuple(known))
 
@@ -174,18 +172,11 @@ def _keep(volumes: tuple[VolumeView, ...], ordinal: int) -> KeepVolume | None:
 
 
 def _stop_pod(cluster: Cluster, record: Record, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision:
-    pod, statefulset = cluster.pods.get(ordinal), cluster.statefulset
+    pod = cluster.pods.get(ordinal)
     if pod is None:
         return Wait("pod", f"pod of replica {ordinal} is away; its controller brings it back", replica=ordinal)
     if not pod.terminating:
-        obstacle = _not_yet(cluster, ordinal, volumes)
-        if obstacle is None and statefulset is not None:
-            return Hold(ordinal, pod.name, pod.uid, manifests.successor_set(statefulset.raw, request, cluster.migration.uid, ordinal))
-        if pod.held:
-            remaining = tuple(finalizer for finalizer in pod.finalizers if finalizer != labels.HOLD_FINALIZER)
-            return Release(ordinal, pod.name, pod.uid, remaining, pod.resource_version)
-        assert obstacle is not None
-        return obstacle
+        return hold_or_wait(cluster, request, ordinal, pod, _not_yet(cluster, ordinal, volumes))
     if not pod.held:
         return Wait("pod", f"pod {pod.name} is being deleted without our hold; its successor comes", replica=ordinal)
     if stranger := guest(cluster, volumes):

@@ -15,6 +15,7 @@ from ..model.record import FAILED, FINISHED, Record
 from .preflight import Finding
 
 NORMAL, WARNING = "Normal", "Warning"
+KEEP_CLAIMS: Object = {"whenDeleted": "Retain", "whenScaled": "Retain"}  # a persistentVolumeClaimRetentionPolicy
 _KINDS = {"pod": "pod", "claim": "persistentvolumeclaim", "pv": "persistentvolume"}
 
 
@@ -266,7 +267,7 @@ class Stop(Step):
 
     def recorded(self, record: Record, now: str) -> Record:
         # "Refused" promises that nothing was touched.
-        touched = any(entry.phase in ("Swapped", "Done") for entry in record.volumes)
+        touched = any(entry.migrated for entry in record.volumes)
         reason = "Resumable" if touched and self.reason == "Refused" else self.reason
         return record if record.stopping else replace(record, stopping={"reason": reason, "message": self.message}, message=self.message)
 

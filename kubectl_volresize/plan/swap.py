@@ -223,7 +223,7 @@ def _orphaning(statefulset: StatefulSet, ordinal: int) -> Decision:
     if foreign:
         return AskHuman(f"StatefulSet {statefulset.name} is held by the finalizer {', '.join(sorted(foreign))}; "
                         "it cannot be recreated before that is gone")
-    remaining = tuple(finalizer for finalizer in statefulset.finalizers if finalizer not in labels.COLLECTOR_FINALIZERS)
+    remaining = statefulset.finalizers_without(*labels.COLLECTOR_FINALIZERS)
     # The garbage collector may sleep; what it would do is done by us then: references are stripped in any case before the hold is released.
     strip = StripOrphanFinalizer(statefulset.uid, statefulset.resource_version, remaining)
     if labels.FOREGROUND_FINALIZER in statefulset.finalizers:
@@ -270,8 +270,7 @@ def _pod_gone(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[Vol
     if pod.uid != record.replica(ordinal).pod_uid:
         return AskHuman(f"pod {pod.name} is not the one that was stopped: somebody started it while its claims are exchanged")
     if pod.held:
-        remaining = tuple(finalizer for finalizer in pod.finalizers if finalizer != labels.HOLD_FINALIZER)
-        return Release(ordinal, pod.name, pod.uid, remaining, pod.resource_version)
+        return Release.of(ordinal, pod)
     return Wait("pods-gone", f"pod {pod.name} is going", poll=0.02, replica=ordinal)
 
 

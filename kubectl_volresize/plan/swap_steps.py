@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ..model import labels
-from ..model.cluster import Object
+from ..model.cluster import Object, Pod
 from ..model.record import Record
 from .steps import NORMAL, Step
 
@@ -109,6 +109,11 @@ class Release(Step):
     uid: str
     remaining: tuple[str, ...]
     resource_version: str
+
+    @classmethod
+    def of(cls, replica: int, pod: Pod) -> Release:
+        """Of a held pod as it was just read."""
+        return cls(replica, pod.name, pod.uid, pod.finalizers_without(labels.HOLD_FINALIZER), pod.resource_version)
 
     def __str__(self) -> str:
         return f"release pod {self.pod}"

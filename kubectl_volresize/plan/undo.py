@@ -44,14 +44,13 @@ def _let_go(cluster: Cluster, ordinal: int, volumes: tuple[VolumeView, ...]) -> 
     """Freeze and hold off: the application comes back before anything is tidied up."""
     statefulset, pod = cluster.statefulset, cluster.pods.get(ordinal)
     if statefulset is not None and statefulset.frozen and not statefulset.terminating:
-        remaining = tuple(finalizer for finalizer in statefulset.finalizers if finalizer != labels.FREEZE_FINALIZER)
+        remaining = statefulset.finalizers_without(labels.FREEZE_FINALIZER)
         return Unfreeze(statefulset.uid, statefulset.resource_version, remaining)
     if pod is not None and pod.held:
         if strange := [view for view in volumes if view.entry.old_claim_uid and not view.on_original_claim]:
             return AskHuman(f"pod {pod.name} is held, but its claim {strange[0].entry.old_claim} is not as recorded: "
                             "released, it could start on an empty one")
-        remaining = tuple(finalizer for finalizer in pod.finalizers if finalizer != labels.HOLD_FINALIZER)
-        return Release(ordinal, pod.name, pod.uid, remaining, pod.resource_version)
+        return Release.of(ordinal, pod)
     return None
 
 

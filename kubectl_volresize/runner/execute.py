@@ -56,7 +56,7 @@ def remove_pod(tools: Tools, step: steps.RemovePod) -> None:
 
 
 def suspend_retention(tools: Tools, step: steps.SuspendRetention) -> None:
-    _retention(tools, step.uid, {"whenDeleted": "Retain", "whenScaled": "Retain"})
+    _retention(tools, step.uid, steps.KEEP_CLAIMS)
 
 
 def restore_retention(tools: Tools, step: steps.RestoreRetention) -> None:

@@ -9,7 +9,8 @@ import states
 from states import ENDED, NEVER_STARTED, RUNNING, claim, container, pod, statefulset, stopped_pod, volume
 
 from kubectl_volresize.model import labels
-from kubectl_volresize.model.cluster import Budget, Claim, Mover, Object, Pod, StatefulSet, selector_matches
+from kubectl_volresize.model.cluster import Budget, Claim, Mover, Object, Pod, StatefulSet
+from kubectl_volresize.model.selector import selector_matches
 
 CRASHED: Object = {"waiting": {"reason": "CrashLoopBackOff"}}
 # What is different from a pod that ended by itself under our hold, on a node whose kubelet answers; and whether that is still shut down.

@@ -82,7 +82,7 @@ def _rollback(place: Place, migration: result.Object, replicas: tuple[int, ...],
 
 
 def _entries(record: Record, ordinal: int) -> list[VolumeRecord]:
-    return [entry for entry in record.of_replica(ordinal) if entry.phase in ("Done", "Swapped")]
+    return [entry for entry in record.of_replica(ordinal) if entry.migrated]
 
 
 def _preview(record: Record, cluster: Cluster, chosen: tuple[int, ...], written: list[int], now: float) -> result.Preview:

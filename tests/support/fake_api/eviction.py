@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubectl_volresize.model.cluster import selector_matches
+from kubectl_volresize.model.selector import selector_matches
 
 from .refusal import Refusal
 from .resources import Target

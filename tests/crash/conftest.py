@@ -5,17 +5,12 @@ SWEEP=all tries every point (hours; for a nightly run), SWEEP=way/call/trouble t
 from __future__ import annotations
 
 import os
-from typing import Protocol
 
 import pytest
-from sweep import End, Sweep, Tally, Trouble, Way
+from sweep import End, Sweep, Sweeping, Tally, Trouble, Way
 
 _TALLIES = pytest.StashKey[dict[str, Tally]]()
 _SHOWN = 5
-
-
-class Sweeping(Protocol):
-    def __call__(self, word: str, way: Way, troubles: tuple[Trouble, ...], runs: int, ends: tuple[End, ...] = ()) -> None: ...
 
 
 def pytest_configure(config: pytest.Config) -> None:

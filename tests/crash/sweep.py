@@ -17,7 +17,7 @@ import signal
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from builders import NAMESPACE, SET, Cluster
 from fake_api import EAGER, FakeApi, Object, Refusal
@@ -352,3 +352,9 @@ class Sweep:
         if all(changes):
             return False, "it ended otherwise than without trouble: " + "; ".join(min(changes, key=len))
         return False, ""
+
+
+class Sweeping(Protocol):
+    """What the fixture `sweep` gives a test, see conftest.py."""
+
+    def __call__(self, word: str, way: Way, troubles: tuple[Trouble, ...], runs: int, ends: tuple[End, ...] = ()) -> None: ...

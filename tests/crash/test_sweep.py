@@ -3,9 +3,8 @@ must never happen is judged at every write by the fake itself (fake_api/guard.py
 from __future__ import annotations
 
 import pytest
-from conftest import Sweeping
 from fake_api import EAGER, RANDOM
-from sweep import Way
+from sweep import Sweeping, Way
 from troubles import DEATHS, DEATHS_AND_TURNS, REFUSED_READS, REFUSED_WRITES, SLEEP, STALE, TWO_DEATHS
 from ways import POLICIES, ends_of, fresh, resumed, rolled_back, turned
 

@@ -8,10 +8,9 @@ from dataclasses import replace
 
 import pytest
 from builders import NAMESPACE, SET
-from conftest import Sweeping
 from fake_api import RANDOM, FakeApi
 from running import Killed
-from sweep import WRITES, End, Sweep, Trouble, Way
+from sweep import WRITES, End, Sweep, Sweeping, Trouble, Way
 from ways import ends_of, fresh, resumed, rolled_back
 
 from kubectl_volresize.errors import JOB_DONE, JOB_REFUSED

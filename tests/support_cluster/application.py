@@ -140,8 +140,12 @@ class Application:
         return self.namespace.kubectl("logs", name).strip()
 
     def _bound_or_nudged(self, claim: str) -> bool:
-        """The binder looks again at a claim that changes; at one that it could not bind at once, only after 15 s."""
+        """The binder looks again at a claim that changes; at one that it could not bind at once, only after 15 s.
+
+        Not oftener than it can write: every change by others makes its own write a conflict, and a claim that changes all the time is never bound.
+        """
         if self.namespace.get("persistentvolumeclaim", claim)["status"].get("phase") == "Bound":
             return True
         self.namespace.kubectl("annotate", "--overwrite", "persistentvolumeclaim", claim, f"nudge={time.monotonic()}")
+        time.sleep(2)
         return False

@@ -12,9 +12,9 @@ from typing import Sequence
 
 from ..errors import VolresizeError
 from ..model.quantity import parse_bytes
-from . import measure, scan
+from . import finish, kernel, measure, scan
 from .failures import BadUsage, InputOutput, Interrupted, MoverFailure, of_os_error
-from .passes import Move, Options
+from .passes import FINAL, FULL, MOST_WARM_PASSES, WARM, Move, Options
 from .report import Reporter
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -23,7 +23,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one copy or measurement; returns the exit code of the contract (DESIGN section 9)."""
     parsed = _parser().parse_args(arguments)
-    reporter = Reporter(parsed.report)
+    reporter = Reporter(parsed.report, speaks=parsed.progress)
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     os.umask(0o077)
@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
+        _be_nice(parsed.nice, parsed.ionice)
         _act(parsed, reporter)
     except MoverFailure as failure:
         reporter.failed(failure)
@@ -56,7 +57,12 @@ def _act(parsed: argparse.Namespace, reporter: Reporter) -> None:
     if parsed.dest is None:
         raise BadUsage("a source and a destination are needed")
     _demand_apart(parsed.source, parsed.dest)
-    Move(_options(parsed), reporter).run()
+    move = Move(_options(parsed), reporter)
+    if parsed.check:
+        move.compare()
+    else:
+        signal.signal(signal.SIGUSR1, lambda number, frame: move.word.signalled())
+        move.run()
     reporter.verified()
 
 
@@ -70,7 +76,15 @@ def _options(parsed: argparse.Namespace) -> Options:
         rate = parse_bytes(parsed.bwlimit) if parsed.bwlimit else 0
     except VolresizeError as error:
         raise BadUsage(f"--bwlimit: {error.message}") from error
-    return Options(parsed.source, parsed.dest, final_file, prefix, rate, parsed.head_room, parsed.settle)
+    several = final_file is not None or parsed.passes is not None
+    if several and parsed.kind is not None:
+        raise BadUsage("--pass is one pass; --passes and --final-when are several")
+    unknown = sorted(set(parsed.accept) - set(finish.LOSSES))
+    if unknown:
+        raise BadUsage(f"--accept {','.join(unknown)}: choose from {', '.join(finish.LOSSES)}")
+    return Options(parsed.source, parsed.dest, None if several else WARM if parsed.kind == WARM else FULL, final_file, prefix,
+                   MOST_WARM_PASSES if parsed.passes is None else parsed.passes, rate, parsed.head_room, parsed.settle,
+                   parsed.verify == "content", frozenset(parsed.accept))
 
 
 def _demand_apart(source: str, dest: str) -> None:
@@ -94,15 +108,44 @@ def _nothing() -> None:
     return
 
 
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not a number of 0 or more")
+    return int(text)
+
+
+def _be_nice(nice: int, disk: str | None) -> None:
+    """To the application that is still running."""
+    os.nice(nice)
+    if disk is not None:
+        kernel.set_io_priority(*((3, 0) if disk == "idle" else (2, int(disk))))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="mover", description="Copy a volume exactly and prove it. Writes JSON lines to stdout.")
+    parser = argparse.ArgumentParser(prog="mover", description="Copy a volume exactly and prove it. Writes JSON lines to stdout.",
+                                     epilog="Exit codes: 0 verified equal; 2 usage; 20 no room; 21 something cannot be reproduced; 22 the copy "
+                                     "differs; 23 the source changed; 24 input or output failed; 128+n stopped by signal n; rclone's own "
+                                     "when rclone failed.")
     parser.add_argument("source", metavar="SOURCE")
     parser.add_argument("dest", metavar="DEST", nargs="?")
     parser.add_argument("--measure", action="store_true", help="count what SOURCE holds, copy nothing")
-    parser.add_argument("--report", metavar="FILE", help="write the whole report there")
+    parser.add_argument("--check", action="store_true", help="compare SOURCE and DEST, copy nothing")
+    parser.add_argument("--pass", dest="kind", choices=(WARM, FINAL),
+                        help="one pass: of a SOURCE in use, or of one that nobody writes to (default final)")
+    parser.add_argument("--passes", metavar="N", type=_number, help="up to N passes of a SOURCE in use, then wait for SIGUSR1 or "
+                        f"--final-when, then the final one (default with --final-when: {MOST_WARM_PASSES})")
     parser.add_argument("--final-when", metavar="FILE=PREFIX", help="copy while SOURCE is in use, then wait until FILE begins with PREFIX")
+    parser.add_argument("--verify", choices=("content", "metadata"), default="content",
+                        help="metadata: take files of equal size and mtime as equal, and do not read back what was copied (default content)")
+    parser.add_argument("--accept", metavar="WHAT", type=lambda text: text.split(","), default=[],
+                        help=f"do not fail when DEST cannot keep these, only report them: {', '.join(finish.LOSSES)}")
     parser.add_argument("--bwlimit", metavar="RATE", help="bytes a second, such as 50Mi, except in the final pass")
-    parser.add_argument("--head-room", metavar="PERCENT", type=int, default=0, help="room that must be left, in percent of the data (default 0)")
+    parser.add_argument("--nice", metavar="N", type=_number, default=0, help="lower the priority for the processor, 0 to 19")
+    parser.add_argument("--ionice", metavar="CLASS", choices=("idle", *map(str, range(8))),
+                        help="priority for the disk: idle, or best effort 0 (first) to 7")
+    parser.add_argument("--report", metavar="FILE", help="write the whole report there")
+    parser.add_argument("--progress", action=argparse.BooleanOptionalAction, default=True, help="a line every second (default on)")
+    parser.add_argument("--head-room", metavar="PERCENT", type=_number, default=0, help="room that must be left, in percent of the data (default 0)")
     parser.add_argument("--settle", metavar="SECONDS", type=float, default=10.0,
                         help="content read before the stop is trusted only in files untouched for that long (default 10)")
     return parser

@@ -2,28 +2,28 @@
 links and special files are made before (prepare.py) and what rclone does not keep is repaired after (finish.py)."""
 from __future__ import annotations
 
+import marshal
 import os
 import stat
 from dataclasses import dataclass, field
-from typing import Callable
+from typing import Any, Callable, Iterable, NamedTuple
 
-from . import content, finish, scan
+from . import content, finish, pages, scan
 from .failures import NO_SPACE_ERRORS, REPLACED_ERRORS, VANISHED_ERRORS, NoSpace, of_os_error, shown
 from .finish import NotKept
 from .meter import Meter
-from .prepare import Preparation
-from .proof import Fence, Knowledge, Known, known_of
-from .scan import Place, Stat, Tree
+from .pages import Entries, Stat
+from .prepare import NEW, OVER, Piece, Preparation
+from .proof import Fence, Knowledge, Known
+from .scan import BIG, Place, Tree, Unit
 
-LARGE_FOR_RCLONE = 8 << 20
-_TASK_BYTES = 32 << 20
 _TASK_FILES = 256
-_LONGEST_PATH = 3000
+_NOTHING = Known()
 
 
 @dataclass(frozen=True)
 class Scene:
-    """All that the workers of one pass look at; they inherit it when they are forked."""
+    """All that the workers of one pass look at; they inherit it when they are forked. `accepted`: see finish.LOSSES."""
 
     source: int
     dest: int
@@ -32,133 +32,236 @@ class Scene:
     knowledge: Knowledge
     fence: Fence
     meter: Meter
-    rate: int = 0
+    accepted: frozenset[str] = frozenset()
 
 
-@dataclass(slots=True)
-class Copied:
-    """What copying one file gave. `source`: identity of the original while it was read, None when it moved meanwhile; `dest`: of the finished copy;
-    `rewritten`: numbers of the blocks that were written, None when all must be read back."""
+class Copied(NamedTuple):
+    """What copying one file gave. `source`: identity of the original while it was read, b"" when it moved meanwhile; `dest`: of the finished copy;
+    `rewritten`: numbers of the blocks that were written, None when all must be read back; `written`: whether anything was."""
 
-    directory: str
-    name: str
-    source: bytes | None = None
+    source: bytes = b""
     dest: bytes = b""
     blocks: bytes = b""
     rewritten: tuple[int, ...] | None = None
-    read: int = 0
-    written: int = 0
-    not_kept: list[NotKept] = field(default_factory=list)
-    note: str = ""
+    written: bool = True
 
 
 @dataclass
-class Work:
-    """What a pass has to copy: paths for rclone, and lists of names for the workers."""
+class Task:
+    """Pieces of pages, or one big file."""
 
-    by_rclone: list[str] = field(default_factory=list)
-    by_workers: list[list[Place]] = field(default_factory=list)
-    files: int = 0
+    pieces: list[Piece] = field(default_factory=list)
+    alone: Place | None = None
     bytes: int = 0
-    rclone_bytes: int = 0
 
 
-def divide(tree: Tree, prepared: Preparation, knowledge: Knowledge, with_rclone: bool) -> Work:
-    """Which files are copied by whom. A file proven before and untouched since is in no list."""
-    work = Work()
-    followers = tree.followers
-    small: list[Place] = []
-    weight = 0
-    for path, entries in tree.directories.items():
-        present = prepared.entries.get(path, {})
-        for name, entry in entries.items():
-            if not entry.is_file or (path, name) in followers or _is_proven(knowledge, path, name, entry, present.get(name)):
-                continue
-            work.files += 1
-            work.bytes += entry.size
-            full = scan.join(path, name)
-            if with_rclone and name not in present and is_for_rclone(full, entry):
-                work.by_rclone.append(full)
-                work.rclone_bytes += entry.size
-            elif entry.size >= _TASK_BYTES:
-                work.by_workers.append([(path, name)])
-            else:
-                small.append((path, name))
-                weight += entry.size
-                if weight >= _TASK_BYTES or len(small) >= _TASK_FILES:
-                    work.by_workers.append(small)
-                    small, weight = [], 0
-    if small:
-        work.by_workers.append(small)
-    # A large file that comes last would be copied by one worker while the others have nothing to do.
-    work.by_workers.sort(key=lambda places: -tree.directories[places[0][0]][places[0][1]].size if len(places) == 1 else 0)
-    return work
+@dataclass
+class Batch:
+    """What a worker answers to a task. `ledgers`: for each piece its Copied, None for what it did not copy, as `pack_ledger` has it."""
+
+    task: int
+    ledgers: list[bytes] = field(default_factory=list)
+    alone: Copied | None = None
+    files: int = 0
+    read: int = 0
+    written: int = 0
+    not_kept: list[NotKept] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
-def _is_proven(knowledge: Knowledge, path: str, name: str, source: Stat, dest: Stat | None) -> bool:
-    known = known_of(knowledge, path, name)
-    return known is not None and dest is not None and known.proves(source, dest)
+class Ledger:
+    """What was copied in this pass, in little memory."""
+
+    def __init__(self) -> None:
+        self.big: dict[Place, Copied] = {}
+        self._pieces: dict[Unit, list[tuple[int, bytes]]] = {}
+
+    def take(self, task: Task, batch: Batch) -> None:
+        if task.alone is not None:
+            if batch.alone is not None:
+                self.big[task.alone] = batch.alone
+            return
+        for piece, packed in zip(task.pieces, batch.ledgers):
+            self._pieces.setdefault(piece.unit, []).append((piece.start, packed))
+
+    def of(self, piece: Piece, entries: Entries) -> dict[str, Copied]:
+        """What was copied of a piece, by name; `entries`: those of its page."""
+        found: dict[str, Copied] = {}
+        for start, packed in self._pieces.get(piece.unit, ()):
+            if start == piece.start:
+                listed = list(entries.items())[piece.start:piece.stop]
+                found.update((name, _unpacked(row, entry)) for (name, entry), row in zip(listed, marshal.loads(packed)) if row is not None)
+        return found
 
 
-def is_for_rclone(path: str, entry: Stat) -> bool:
-    """A plain file: rclone fills holes, duplicates hard links, and its list of files cannot say every name."""
-    return (entry.size >= LARGE_FOR_RCLONE and entry.nlink == 1 and not entry.is_sparse and len(path) < _LONGEST_PATH
-            and path.isprintable() and path.isascii() and path == path.strip())
+def _packed(copied: Copied, entry: Stat) -> tuple[object, ...]:
+    """Almost every file is as it was scanned, and the identity of a copy says something only about a rewritten one."""
+    source: object = True if copied.source == entry.identity else copied.source
+    if copied.rewritten is None:
+        return source, copied.blocks, copied.written
+    return source, copied.blocks, copied.written, copied.dest, copied.rewritten
 
 
-def copier(scene: Scene) -> Callable[[list[Place]], list[Copied]]:
-    """The function that a worker runs on each task: copy these files, with their metadata."""
+def _unpacked(row: tuple[Any, ...], entry: Stat) -> Copied:
+    source, blocks, written, *more = row
+    dest, rewritten = more or (b"", None)
+    return Copied(entry.identity if source is True else source, dest, blocks, rewritten, written)
 
-    def copy(places: list[Place]) -> list[Copied]:
-        copied = []
-        path, source, dest = "", -1, -1
-        try:
-            for directory, name in places:
-                if source < 0 or directory != path:
-                    _close(source, dest)
-                    path, source, dest = directory, -1, -1
-                    source, dest = _open_pair(scene, path)
-                copied.append(_copy_guarded(scene, source, dest, path, name) if source >= 0
-                              else Copied(path, name, note=f"{shown(path)} vanished"))
-        finally:
-            _close(source, dest)
-        return copied
+
+def tasks(prepared: Preparation, has_work: Callable[[Piece], bool], alone: Iterable[Place]) -> list[Task]:
+    """Work in tasks of about equal size: `alone` files (the largest first, or one worker would copy the last while the others have nothing to do),
+    then pieces."""
+    found = [Task(alone=place, bytes=prepared.big[place]) for place in alone]
+    found.sort(key=lambda task: -task.bytes)
+    together, task, weight = [], Task(), 0
+    for piece in prepared.pieces:
+        if not has_work(piece):
+            continue
+        task.pieces.append(piece)
+        task.bytes += piece.bytes
+        weight += piece.stop - piece.start + 1
+        if task.bytes >= BIG or weight >= _TASK_FILES:
+            together.append(task)
+            task, weight = Task(), 0
+    if task.pieces:
+        together.append(task)
+    together.sort(key=lambda task: -(task.bytes // BIG))
+    return found + together
+
+
+def copy_tasks(scene: Scene) -> list[Task]:
+    """What a pass has to copy, rclone's part aside."""
+    codes = scene.prepared.codes
+
+    def has_work(piece: Piece) -> bool:
+        found = codes[piece.unit]
+        return bool(found.count(NEW, piece.start, piece.stop) or found.count(OVER, piece.start, piece.stop))
+
+    return tasks(scene.prepared, has_work, scene.prepared.alone)
+
+
+def copier(scene: Scene, todo: list[Task], pause: Callable[[int], None]) -> Callable[[int], Batch]:
+    """The function that a worker runs on the number of each task: copy these files, with their metadata."""
+
+    def copy(number: int) -> Batch:
+        batch, task = Batch(number), todo[number]
+        if task.alone is not None:
+            _Copier(scene, task.alone[0], pause, batch).alone(task.alone[1])
+        for piece in task.pieces:
+            _Copier(scene, piece.unit[0], pause, batch).piece(piece)
+        return batch
 
     return copy
 
 
-def _open_pair(scene: Scene, path: str) -> tuple[int, int]:
-    try:
-        source = scan.open_directory(scene.source, path)
-    except OSError as error:
-        if error.errno in VANISHED_ERRORS:
-            return -1, -1
-        raise of_os_error(error, path, "cannot open the directory") from error
-    return source, scan.open_directory(scene.dest, path)
+class _Copier:
+    """Copies files of one directory."""
 
+    def __init__(self, scene: Scene, path: str, pause: Callable[[int], None], batch: Batch) -> None:
+        self.scene, self.path, self.pause, self.batch = scene, path, pause, batch
+        self.source = self.dest = -1
 
-def _close(*descriptors: int) -> None:
-    for descriptor in descriptors:
-        if descriptor >= 0:
-            os.close(descriptor)
+    def alone(self, name: str) -> None:
+        if self._open():
+            place = (self.path, name)
+            known = self.scene.knowledge.of_big(place) if self.scene.prepared.alone[place] else None
+            self.batch.alone = self._copy(name, known)
+        self._close()
 
+    def piece(self, piece: Piece) -> None:
+        entries = self.scene.tree.unpack(piece.unit)
+        codes = self.scene.prepared.codes[piece.unit]
+        known = self.scene.knowledge.page(piece.unit) if codes.count(OVER) else {}
+        rows: list[tuple[object, ...] | None] = [None] * (piece.stop - piece.start)
+        if self._open():
+            for index, name in enumerate(list(entries)[piece.start:piece.stop]):
+                code = codes[piece.start + index]
+                if code in (NEW, OVER):
+                    copied = self._copy(name, known.get(name, _NOTHING) if code == OVER else None)
+                    rows[index] = _packed(copied, entries[name]) if copied is not None else None
+        self._close()
+        self.batch.ledgers.append(marshal.dumps(rows))
 
-def _copy_guarded(scene: Scene, source_directory: int, dest_directory: int, path: str, name: str) -> Copied:
-    full = scan.join(path, name)
-    try:
-        source = open_source(source_directory, name)
-    except OSError as error:
-        if error.errno in VANISHED_ERRORS + REPLACED_ERRORS:
-            return Copied(path, name, note=f"{shown(full)} vanished")
-        raise of_os_error(error, full, "cannot open") from error
-    try:
-        return _copy_file(scene, source, dest_directory, path, name)
-    except OSError as error:
-        if error.errno in NO_SPACE_ERRORS:
-            raise NoSpace(f"no space left while copying {shown(full)} ({_room(scene.dest)})") from error
-        raise of_os_error(error, full, "cannot copy") from error
-    finally:
-        os.close(source)
+    def _open(self) -> bool:
+        try:
+            self.source = scan.open_directory(self.scene.source, self.path)
+        except OSError as error:
+            if error.errno in VANISHED_ERRORS:
+                self.batch.notes.append(f"{shown(self.path)} vanished")
+                return False
+            raise of_os_error(error, self.path, "cannot open the directory") from error
+        self.dest = scan.open_directory(self.scene.dest, self.path)
+        return True
+
+    def _close(self) -> None:
+        for descriptor in (self.source, self.dest):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def _copy(self, name: str, known: Known | None) -> Copied | None:
+        """None when the name vanished. `known`: of the copy so far; None when there is none."""
+        full = scan.join(self.path, name)
+        self.batch.files += 1
+        try:
+            source = open_source(self.source, name)
+        except OSError as error:
+            if error.errno in VANISHED_ERRORS + REPLACED_ERRORS:
+                self.batch.notes.append(f"{shown(full)} vanished")
+                return None
+            raise of_os_error(error, full, "cannot open") from error
+        try:
+            return self._copy_open(source, name, full, known)
+        except OSError as error:
+            if error.errno in NO_SPACE_ERRORS:
+                raise NoSpace(f"no space left while copying {shown(full)} ({_room(self.scene.dest)})") from error
+            raise of_os_error(error, full, "cannot copy") from error
+        finally:
+            os.close(source)
+
+    def _copy_open(self, source: int, name: str, full: str, known: Known | None) -> Copied | None:
+        content.wait_for_writers(source)
+        status = os.fstat(source)
+        if not stat.S_ISREG(status.st_mode):
+            self.batch.notes.append(f"{shown(full)} was replaced while the source was read")
+            return None
+        before = pages.of(status)
+        dest, table = self._open_dest(name, before, known)
+        copy = content.Copy(source, dest, before.size, self.pause)
+        try:
+            if table:
+                copy.against_table(table)
+            elif os.fstat(dest).st_size:
+                copy.against_content()
+            else:
+                copy.whole()
+            self.batch.not_kept += finish.apply_flags(source, dest, full)
+            self.batch.not_kept += finish.apply(finish.Opened(dest), full, status, scan.xattrs_of(source))
+            stable = pages.of(os.fstat(source)).identity == before.identity
+            if not stable:
+                self.batch.notes.append(f"{shown(full)} changed while it was read")
+            return Copied(before.identity if stable else b"", pages.of(os.fstat(dest)).identity, bytes(copy.blocks),
+                          tuple(copy.rewritten) if table else None, bool(copy.written))
+        except content.Torn:
+            self.batch.notes.append(f"{shown(full)} shrank while it was read")
+            return Copied(written=bool(copy.written))
+        finally:
+            self.batch.read += copy.read
+            self.batch.written += copy.written
+            os.close(dest)
+
+    def _open_dest(self, name: str, source: Stat, known: Known | None) -> tuple[int, bytes]:
+        """The copy so far, with the digests of its content when they are known; an empty file when nothing there is of use."""
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+        if known is None:
+            return os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self.dest), b""
+        dest = os.open(name, flags | os.O_NONBLOCK, dir_fd=self.dest)
+        found = pages.of(os.fstat(dest))
+        if known.knows_copy(found):
+            return dest, known.blocks
+        if found.is_sparse or source.is_sparse:
+            # Which zeros are holes in a file that somebody else began is not worth finding out. Not removed: other names may share the inode.
+            os.ftruncate(dest, 0)
+        return dest, b""
 
 
 def _room(dest: int) -> str:
@@ -173,48 +276,3 @@ def open_source(directory: int, name: str) -> int:
         return os.open(name, flags | os.O_NOATIME, dir_fd=directory)
     except PermissionError:
         return os.open(name, flags, dir_fd=directory)
-
-
-def _copy_file(scene: Scene, source: int, dest_directory: int, path: str, name: str) -> Copied:
-    full = scan.join(path, name)
-    if not stat.S_ISREG(os.fstat(source).st_mode):
-        return Copied(path, name, note=f"{shown(full)} was replaced while the source was read")
-    content.wait_for_writers(source)
-    before = scan.of(os.fstat(source))
-    dest, known = _open_dest(scene, dest_directory, path, name, before)
-    copy = content.Copy(source, dest, before.size, scene.meter.pause(scene.rate))
-    try:
-        if known is not None and known.blocks:
-            copy.against_table(known.blocks, before.is_sparse)
-        elif os.fstat(dest).st_size:
-            copy.against_content()
-        else:
-            copy.whole(before.is_sparse)
-        lost = finish.apply_flags(source, dest, full)
-        lost += finish.apply(finish.Opened(dest), full, before, scan.xattrs_of(source))
-        after = scan.of(os.fstat(source))
-        stable = after.identity == before.identity
-        return Copied(path, name, source=before.identity if stable else None, dest=scan.of(os.fstat(dest)).identity, blocks=bytes(copy.blocks),
-                      rewritten=tuple(copy.rewritten) if known is not None and known.blocks else None,
-                      read=copy.read, written=copy.written, not_kept=lost, note="" if stable else f"{shown(full)} changed while it was read")
-    except content.Torn:
-        return Copied(path, name, read=copy.read, written=copy.written, note=f"{shown(full)} shrank while it was read")
-    finally:
-        os.close(dest)
-
-
-def _open_dest(scene: Scene, directory: int, path: str, name: str, source: Stat) -> tuple[int, Known | None]:
-    """The copy so far, with what is known of its content; an empty file when nothing there is of use."""
-    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-    present = scene.prepared.entries.get(path, {}).get(name)
-    if present is not None:
-        dest = os.open(name, flags | os.O_NONBLOCK, dir_fd=directory)
-        found = scan.of(os.fstat(dest))
-        known = known_of(scene.knowledge, path, name)
-        if known is not None and known.dest == found.identity:
-            return dest, known
-        if found.is_sparse or source.is_sparse:
-            # Which zeros are holes in a file that somebody else began is not worth finding out. Not removed: other names may share the inode.
-            os.ftruncate(dest, 0)
-        return dest, None
-    return os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory), None

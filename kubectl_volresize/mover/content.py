@@ -2,6 +2,7 @@
 belong to metadata.py."""
 from __future__ import annotations
 
+import bisect
 import errno
 import hashlib
 import os
@@ -44,22 +45,46 @@ def digests_of_hole(length: int) -> bytes:
     return _ZERO * whole + (digest(bytes(rest)) if rest else b"")
 
 
-def chunks(descriptor: int, size: int, sparse: bool) -> Iterator[tuple[int, int, bytes | None]]:
-    """(offset, length, data) over the first `size` bytes; data is None for a hole. Offsets are multiples of BLOCK. Raises Torn."""
-    offset = 0
-    while offset < size:
-        end = min(offset + CHUNK, size)
-        if sparse:
-            data_at = _seek(descriptor, offset, os.SEEK_DATA, size) // BLOCK * BLOCK
-            if data_at > offset:
-                end = size if data_at >= size else data_at
-                yield offset, end - offset, None
-                offset = end
-                continue
-            hole_at = _seek(descriptor, _seek(descriptor, offset, os.SEEK_DATA, size), os.SEEK_HOLE, size)
-            end = min(end, -(-hole_at // BLOCK) * BLOCK)
-        yield offset, end - offset, read_exactly(descriptor, offset, end - offset)
-        offset = end
+Ranges = list[tuple[int, int]]
+
+
+def allocated(descriptor: int, size: int) -> Ranges | None:
+    """(start, end) of what is no hole in the first `size` bytes, in order; None when nothing is one. Raises OSError.
+
+    Blocks that are reserved and not yet written (fallocate) are no hole: a database counts on them. Where the file system does not tell, they are.
+    """
+    if size == 0 or _seek(descriptor, 0, os.SEEK_HOLE, size) == size:
+        return None
+    try:
+        found = _joined(kernel.extents(descriptor, size), 1, size)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL):
+            raise
+        found = list(_data(descriptor, size))
+    return None if found == [(0, size)] else found
+
+
+def coarse(ranges: Ranges | None, size: int, grain: int) -> Ranges:
+    """What `allocated` found, rounded outward to multiples of `grain`, for a comparison with another file system."""
+    return _joined(ranges if ranges is not None else [(0, size)] if size else [], grain, size)
+
+
+def _joined(ranges: Ranges, grain: int, size: int) -> Ranges:
+    found: Ranges = []
+    for start, end in ranges:
+        first, last = start // grain * grain, min(-(-end // grain) * grain, size)
+        if found and first <= found[-1][1]:
+            found[-1] = (found[-1][0], max(last, found[-1][1]))
+        elif first < last:
+            found.append((first, last))
+    return found
+
+
+def _data(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
+    end = 0
+    while (start := _seek(descriptor, end, os.SEEK_DATA, size)) < size:
+        end = _seek(descriptor, start, os.SEEK_HOLE, size)
+        yield start, end
 
 
 def _seek(descriptor: int, offset: int, whence: int, size: int) -> int:
@@ -70,16 +95,33 @@ def _seek(descriptor: int, offset: int, whence: int, size: int) -> int:
     except OSError as error:
         if error.errno == errno.ENXIO:
             return size
+        if error.errno == errno.EINVAL:
+            # A file system that knows no holes.
+            return offset if whence == os.SEEK_DATA else size
         raise
 
 
-def segments(descriptor: int, offset: int, length: int) -> Iterator[tuple[int, int]]:
-    """(offset, length) of the data inside a range that may hold holes."""
-    end = offset + length
-    while (start := _seek(descriptor, offset, os.SEEK_DATA, end)) < end:
-        stop = _seek(descriptor, start, os.SEEK_HOLE, end)
-        yield start, stop - start
-        offset = stop
+def chunks(descriptor: int, size: int, ranges: Ranges | None) -> Iterator[tuple[int, int, bytes | None]]:
+    """(offset, length, data) over the first `size` bytes; data is None for a hole. Offsets are multiples of BLOCK. Raises Torn."""
+    offset = 0
+    for start, end in [(0, size)] if ranges is None else _joined(ranges, BLOCK, size):
+        if start > offset:
+            yield offset, start - offset, None
+        for offset in range(start, end, CHUNK):
+            length = min(CHUNK, end - offset)
+            yield offset, length, read_exactly(descriptor, offset, length)
+        offset = end
+    if offset < size:
+        yield offset, size - offset, None
+
+
+def within(ranges: Ranges, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The parts of `ranges` between two offsets."""
+    for first, last in ranges[max(bisect.bisect_right(ranges, (start, end)) - 1, 0):]:
+        if first >= end:
+            return
+        if last > start:
+            yield max(first, start), min(last, end)
 
 
 def read_exactly(descriptor: int, offset: int, length: int) -> bytes:
@@ -107,10 +149,10 @@ def wait_for_writers(descriptor: int) -> None:
             raise
 
 
-def read_digests(descriptor: int, size: int, sparse: bool, pause: Callable[[int], None]) -> tuple[bytes, int]:
+def read_digests(descriptor: int, size: int, pause: Callable[[int], None]) -> tuple[bytes, int]:
     """Digests of the blocks of an open file, and the bytes read for it. `pause` is told of every read. Raises Torn, OSError."""
     found, read = bytearray(), 0
-    for _, length, data in chunks(descriptor, size, sparse):
+    for _, length, data in chunks(descriptor, size, allocated(descriptor, size)):
         if data is None:
             found += digests_of_hole(length)
             continue
@@ -128,37 +170,35 @@ class Copy:
         self.blocks, self.rewritten = bytearray(), list[int]()
         self.read = self.written = 0
 
-    def whole(self, sparse: bool) -> None:
+    def whole(self) -> None:
         """Into an empty file."""
-        for offset, length, data in chunks(self._source, self._size, sparse):
-            self._note(data, length)
-            if data is None:
-                continue
-            if sparse:
-                self._write_segments(data, offset)
-            else:
-                self._write(data, offset)
-        if sparse:
+        ranges = allocated(self._source, self._size)
+        if ranges is not None:
+            # Before the writes: those that make a file longer are given more blocks than they need (xfs).
             os.ftruncate(self._dest, self._size)
+        for offset, length, data in chunks(self._source, self._size, ranges):
+            self._note(data, length)
+            if data is not None:
+                self._write_parts(data, offset, ranges)
 
-    def against_table(self, table: bytes, sparse: bool) -> None:
+    def against_table(self, table: bytes) -> None:
         """Into a copy whose block digests are known: only what differs is written."""
-        for offset, length, data in chunks(self._source, self._size, sparse):
+        ranges = allocated(self._source, self._size)
+        for offset, length, data in chunks(self._source, self._size, ranges):
             start = len(self.blocks)
             self._note(data, length)
-            fresh = memoryview(self.blocks)[start:]
-            if data is None:
-                self._punch(offset, length, bytes(fresh) == table[start:start + len(fresh)])
-            elif bytes(fresh) != table[start:start + len(fresh)]:
-                for position in range(0, len(fresh), DIGEST):
-                    if fresh[position:position + DIGEST] != table[start + position:start + position + DIGEST]:
-                        self._rewrite(data, offset, position // DIGEST * BLOCK)
-            fresh.release()
+            for position in range(start, len(self.blocks), DIGEST):
+                if self.blocks[position:position + DIGEST] != table[position:position + DIGEST]:
+                    inside = (position - start) // DIGEST * BLOCK
+                    self.rewritten.append((offset + inside) // BLOCK)
+                    if data is not None:
+                        self._write_parts(memoryview(data)[inside:inside + BLOCK], offset + inside, ranges)
         self._cut()
+        self._match_holes(ranges)
 
     def against_content(self) -> None:
         """Into a file of unknown content without holes: it is read too, and only what differs is written."""
-        for offset, length, data in chunks(self._source, self._size, False):
+        for offset, length, data in chunks(self._source, self._size, None):
             self._note(data, length)
             assert data is not None
             present = os.pread(self._dest, length, offset)
@@ -167,11 +207,26 @@ class Copy:
             if present != data:
                 self._write(data, offset)
         self._cut()
+        self._match_holes(allocated(self._source, self._size))
 
     def _cut(self) -> None:
         # Not when it has the size already: truncate moves times even then.
         if os.fstat(self._dest).st_size != self._size:
             os.ftruncate(self._dest, self._size)
+
+    def _match_holes(self, ranges: Ranges | None) -> None:
+        """Digests do not tell a hole from zeros: punch what is a hole in the source, write what is not."""
+        present = allocated(self._dest, self._size)
+        if ranges == present:
+            return
+        wanted, there = coarse(ranges, self._size, 1), coarse(present, self._size, 1)
+        for start, end in _gaps(wanted, self._size):
+            if any(within(there, start, end)):
+                self._punch(start, end - start)
+        for start, end in _gaps(there, self._size):
+            for first, last in within(wanted, start, end):
+                for offset in range(first, last, CHUNK):
+                    self._write(read_exactly(self._source, offset, min(CHUNK, last - offset)), offset)
 
     def _note(self, data: bytes | None, length: int) -> None:
         if data is None:
@@ -181,26 +236,30 @@ class Copy:
         self.read += length
         self._pause(length)
 
-    def _rewrite(self, data: bytes, chunk_offset: int, inside: int) -> None:
-        self._write(memoryview(data)[inside:inside + BLOCK], chunk_offset + inside)
-        self.rewritten.append((chunk_offset + inside) // BLOCK)
-
     def _write(self, data: bytes | memoryview, offset: int) -> None:
         write_all(self._dest, data, offset)
         self.written += len(data)
 
-    def _write_segments(self, data: bytes, offset: int) -> None:
-        for start, length in segments(self._source, offset, len(data)):
-            self._write(memoryview(data)[start - offset:start - offset + length], start)
+    def _write_parts(self, data: bytes | memoryview, offset: int, ranges: Ranges | None) -> None:
+        if ranges is None:
+            self._write(data, offset)
+            return
+        for start, end in within(ranges, offset, offset + len(data)):
+            self._write(memoryview(data)[start - offset:end - offset], start)
 
-    def _punch(self, offset: int, length: int, known: bool) -> None:
+    def _punch(self, offset: int, length: int) -> None:
         try:
             kernel.punch_hole(self._dest, offset, length)
         except OSError as error:
             if error.errno != errno.EOPNOTSUPP:
                 raise
-            if not known:
-                for start in range(offset, offset + length, CHUNK):
-                    self._write(bytes(min(CHUNK, offset + length - start)), start)
-        if not known:
-            self.rewritten.extend(range(offset // BLOCK, -(-(offset + length) // BLOCK)))
+            for start in range(offset, offset + length, CHUNK):
+                self._write(bytes(min(CHUNK, offset + length - start)), start)
+
+
+def _gaps(ranges: Ranges, size: int) -> Iterator[tuple[int, int]]:
+    end = 0
+    for start, following in [*ranges, (size, size)]:
+        if end < start:
+            yield end, start
+        end = following

@@ -8,9 +8,9 @@ import stat
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from . import kernel, scan
+from . import kernel, pages, scan
 from .failures import NO_SPACE_ERRORS, NoSpace
-from .scan import Stat
+from .pages import Stat
 
 _SECOND = 10**9
 _ROOM = 64
@@ -45,7 +45,7 @@ class Opened:
     descriptor: int
 
     def status(self) -> Stat:
-        return scan.of(os.fstat(self.descriptor))
+        return pages.of(os.fstat(self.descriptor))
 
     def xattr_target(self) -> int | str:
         return self.descriptor
@@ -69,7 +69,7 @@ class Named:
     name: str
 
     def status(self) -> Stat:
-        return scan.of(os.stat(self.name, dir_fd=self.directory, follow_symlinks=False))
+        return pages.of(os.stat(self.name, dir_fd=self.directory, follow_symlinks=False))
 
     def xattr_target(self) -> int | str:
         return scan.by_name(self.directory, self.name)
@@ -92,13 +92,13 @@ class Named:
         return os.fstatvfs(self.directory).f_bavail
 
 
-def apply(target: Target, path: str, want: Stat, xattrs: dict[str, bytes]) -> list[NotKept]:
+def apply(target: Target, path: str, original: os.stat_result, xattrs: dict[str, bytes]) -> list[NotKept]:
     """Make owner, xattrs, mode and times of the target those of the original. Raises NoSpace, OSError.
 
     The order matters: chown clears special bits and security.capability, an ACL sets the group's bits of the mode, everything moves mtime.
     """
     lost: list[NotKept] = []
-    have = target.status()
+    want, have = pages.of(original), target.status()
     if (have.uid, have.gid) != (want.uid, want.gid):
         try:
             target.own(want.uid, want.gid)
@@ -114,7 +114,7 @@ def apply(target: Target, path: str, want: Stat, xattrs: dict[str, bytes]) -> li
                 lost.append(_refused(error, "mode", path))
     if have.mtime != want.mtime:
         try:
-            target.touch(want.atime, want.mtime)
+            target.touch(original.st_atime_ns, want.mtime)
         except OSError as error:
             lost.append(_refused(error, "mtime", path))
     return lost
@@ -132,6 +132,11 @@ def apply_flags(source: int, dest: int, path: str) -> list[NotKept]:
         except OSError as error:
             lost.append(_refused(error, "inode flags", path))
     return lost
+
+
+def flags_difference(source: int, dest: int) -> str:
+    """Whether the inode flags that can be kept differ between two open entries; empty when not. Raises OSError."""
+    return "inode flags" if (kernel.inode_flags(source) ^ kernel.inode_flags(dest)) & _SETTABLE_FLAGS else ""
 
 
 def _apply_xattrs(target: Target, path: str, want: dict[str, bytes]) -> list[NotKept]:
@@ -164,21 +169,17 @@ def _refused(error: OSError, kind: str, path: str) -> NotKept:
     raise error
 
 
-def difference(source: Stat, dest: Stat) -> str:
-    """The first thing in which two entries differ, content and xattrs aside; empty when nothing does."""
+def differences(source: Stat, dest: Stat) -> list[str]:
+    """In what two entries differ, content, flags and xattrs aside. Of different types, only that."""
     if source.kind != dest.kind:
-        return "type"
-    if not source.is_directory and not source.is_file and source.rdev != dest.rdev:
-        return "device number"
-    if source.is_file and source.size != dest.size:
-        return "size"
-    if (source.uid, source.gid) != (dest.uid, dest.gid):
-        return "owner"
-    if stat.S_IMODE(source.mode) != stat.S_IMODE(dest.mode):
-        return "mode"
-    if source.mtime != dest.mtime:
-        return "mtime"
-    return ""
+        return ["type"]
+    special = not source.is_directory and not source.is_file
+    found = {"device number": special and source.rdev != dest.rdev,
+             "size": source.is_file and source.size != dest.size,
+             "owner": (source.uid, source.gid) != (dest.uid, dest.gid),
+             "mode": stat.S_IMODE(source.mode) != stat.S_IMODE(dest.mode),
+             "mtime": source.mtime != dest.mtime}
+    return [what for what, differs in found.items() if differs]
 
 
 def is_coarse(source: Stat, dest: Stat) -> bool:
@@ -186,6 +187,23 @@ def is_coarse(source: Stat, dest: Stat) -> bool:
     return dest.mtime == source.mtime // _SECOND * _SECOND or abs(source.mtime // _SECOND) >= 2**31
 
 
-def xattr_difference(source: dict[str, bytes], dest: dict[str, bytes]) -> str:
-    """The first extended attribute that is missing, surplus or different; empty when none is."""
-    return next((f"xattr {name}" for name in sorted(source.keys() | dest.keys()) if source.get(name) != dest.get(name)), "")
+def xattr_differences(source: dict[str, bytes], dest: dict[str, bytes]) -> list[str]:
+    """The extended attributes that are missing, surplus or different."""
+    return [] if source == dest else [f"xattr {name}" for name in sorted(source.keys() | dest.keys()) if source.get(name) != dest.get(name)]
+
+
+# What a destination may be unable to keep, as a user names it, by the first word of what we call it.
+_LOSSES = {"owner": "owner", "mode": "mode", "mtime": "mtime", "xattr": "xattr", "removal": "xattr", "inode": "flags", "holes": "holes",
+           "symbolic": "symlink", "FIFO": "fifo", "socket": "socket", "device": "device"}
+LOSSES = tuple(sorted(set(_LOSSES.values())))
+_OF_KIND = {stat.S_IFLNK: "symbolic link", stat.S_IFIFO: "FIFO", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
+
+
+def loss_of(what: str) -> str:
+    """The name under which a loss or difference can be accepted; empty when it cannot."""
+    return _LOSSES.get(what.split()[0], "")
+
+
+def kind_in_words(kind: int) -> str:
+    """Of an entry that is made and not copied."""
+    return _OF_KIND.get(kind, "entry")

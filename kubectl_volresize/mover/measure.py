@@ -6,7 +6,7 @@ import os
 from typing import Callable
 
 from ..model.quantity import human
-from ..plan.fit import FsGeometry, TreeCounts, Verdict, fits, project_usage
+from ..plan.fit import FsGeometry, TreeCounts, fits, project_usage
 from . import scan, workers
 from .failures import BadUsage, NoSpace
 from .scan import Tree
@@ -22,22 +22,15 @@ def open_root(path: str, what: str) -> int:
 
 def counts(root: int, tree: Tree, tick: Callable[[], None]) -> TreeCounts:
     """The counts of a scanned tree, attributes that need a block included."""
-    blocks = sum(workers.run(list(scan.batches(tree)), lambda paths: scan.count_xattr_blocks(root, paths), tick))
-    return scan.count(tree, blocks)
+    blocks = sum(workers.run(scan.tasks(tree), lambda units: scan.count_xattr_blocks(root, tree, units), tick))
+    return tree.counts.as_tree_counts(blocks)
 
 
-def offered(dest: int, tree: Tree) -> FsGeometry:
-    """What the destination offers to a copy that replaces the entries already in it (`tree`)."""
+def offered(dest: int, present: Tree) -> FsGeometry:
+    """What the destination offers to a copy that replaces the entries already in it."""
     status = os.fstatvfs(dest)
-    present, inodes = 0, 0
-    seen: set[int] = set()
-    for entries in tree.directories.values():
-        for entry in entries.values():
-            if entry.ino not in seen:
-                seen.add(entry.ino)
-                present += entry.blocks * 512
-                inodes += 1
-    return FsGeometry(status.f_bavail * status.f_frsize + present, status.f_favail + inodes if status.f_files else 0, status.f_bsize)
+    inodes = present.counts.inodes - 1
+    return FsGeometry(status.f_bavail * status.f_frsize + present.counts.allocated, status.f_favail + inodes if status.f_files else 0, status.f_bsize)
 
 
 def shortfall(dest: int, needed: TreeCounts) -> str:
@@ -49,9 +42,16 @@ def shortfall(dest: int, needed: TreeCounts) -> str:
             f"{human(status.f_bavail * block)} and {status.f_favail} of them free: {human(max(usage.bytes - offer, 0))} too little")
 
 
-def demand_room(needed: TreeCounts, geometry: FsGeometry, head_room_percent: int) -> Verdict:
-    """Raises NoSpace with the numbers when the tree does not fit."""
+def fit(root: int, tree: Tree, geometry: FsGeometry, head_room_percent: int, tick: Callable[[], None]) -> TreeCounts:
+    """The counts of the tree, which fits. Raises NoSpace with the numbers when it does not.
+
+    Where it fits even if each inode needed a block for its attributes, nobody reads them: that costs a call an entry.
+    """
+    most = tree.counts.as_tree_counts(tree.counts.inodes)
+    if fits(project_usage(most, geometry), geometry, head_room_percent).fits:
+        return tree.counts.as_tree_counts(0)
+    needed = counts(root, tree, tick)
     verdict = fits(project_usage(needed, geometry), geometry, head_room_percent)
     if not verdict.fits:
         raise NoSpace(f"the data does not fit the destination: {verdict.sentence}")
-    return verdict
+    return needed

@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from typing import Iterator
+from typing import Sequence
 
-from . import bulk, kernel, measure, proof, rclone, repair, scan, verify, workers
-from .bulk import Scene, Work
+from . import bulk, kernel, measure, pages, proof, rclone, repair, scan, verify, workers
+from .bulk import Ledger, Scene
 from .failures import NO_SPACE_ERRORS, Different, InputOutput, NoSpace, NotReproducible, RcloneFailed, SourceChanged, shown
+from .finish import loss_of
 from .meter import Meter
-from .prepare import link, prepare
+from .pages import Stat
+from .prepare import link, nothing_to_prepare, prepare
 from .progress import Progress
 from .proof import Fence, Knowledge, Known
 from .report import PassFigures, Reporter
-from .verify import Found, Ledger
+from .verify import Found
 
-WARM, FINAL, FULL = "warm", "final", "full"
-_MOST_WARM_PASSES = 5
+# FULL: the only pass, of a source that nobody writes to.
+WARM, FINAL, FULL, COMPARE = "warm", "final", "full", "compare"
+MOST_WARM_PASSES = 5
 # Little enough for the stop: another warm pass would cost more than it saves.
 _LITTLE_BYTES, _LITTLE_FILES = 64 << 20, 2000
 _LONG_PASS_SECONDS = 60.0
@@ -28,15 +31,54 @@ _POLL_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line said. `rate`: bytes/s of the passes before the stop (0: no limit); `settle`: see proof.Fence, seconds."""
+    """What the command line said.
+
+    `kind`: of the only pass, when there is one. `final_file` and `final_prefix`: what starts the pass after the stop (a signal does it too);
+    `warm_passes`: at most so many before. `rate`: bytes/s of the passes before the stop (0: no limit); `settle`: see proof.Fence, seconds; `reads`:
+    content is compared, not only size and mtime; `accepted`: what may be lost, see finish.LOSSES.
+    """
 
     source: str
     dest: str
+    kind: str | None = FULL
     final_file: str | None = None
     final_prefix: str = ""
+    warm_passes: int = MOST_WARM_PASSES
     rate: int = 0
     head_room: int = 0
     settle: float = 10.0
+    reads: bool = True
+    accepted: frozenset[str] = frozenset()
+
+
+class Word:
+    """What starts the final pass: the content of a watched file, or a signal."""
+
+    def __init__(self, path: str | None, prefix: str) -> None:
+        self._path, self._prefix = path, prefix
+        self._signalled = False
+
+    def signalled(self) -> None:
+        self._signalled = True
+
+    def wait(self) -> str:
+        """Returns the whole content of the file, or what stands for it. Blocks."""
+        while True:
+            if self._signalled:
+                return "signal"
+            word = self._read()
+            if word and word.startswith(self._prefix):
+                return word
+            time.sleep(_POLL_SECONDS)
+
+    def _read(self) -> str:
+        if self._path is None:
+            return ""
+        try:
+            with open(self._path, encoding="utf-8", errors="replace") as file:
+                return file.read().strip()
+        except FileNotFoundError:
+            return ""
 
 
 class Move:
@@ -47,76 +89,82 @@ class Move:
         self.source = measure.open_root(options.source, "source")
         # Opened before the first write: syncfs reports the write errors since then.
         self.dest = measure.open_root(options.dest, "destination")
+        self.word = Word(options.final_file, options.final_prefix)
         self.meter = Meter()
-        self.knowledge: Knowledge = {}
+        self.knowledge = Knowledge()
+        self.shapes: dict[str, int] = {}
         self.fences: list[Fence] = []
-        self.unproven_files = 0
         self.rclone_is_trusted = True
+        self.report.level = "content" if options.reads else "metadata"
+        if not kernel.has_capability(kernel.CAP_SYS_ADMIN):
+            self.report.not_looked_for.append("xattr trusted.*: invisible without CAP_SYS_ADMIN")
 
     def run(self) -> None:
         """Copy and verify; returns when the copy is proven equal. Raises MoverFailure."""
-        if self.options.final_file is None:
-            self._pass(FULL)
+        if self.options.kind is not None:
+            self._pass(self.options.kind)
             return
         while self._another_warm_pass_pays_off():
             self._pass(WARM)
         self.reporter.waiting(len(self.report.passes))
-        self.report.final = self._wait_for_word(self.options.final_file)
+        self.report.final = self.word.wait()
         if not all(fence.still_holds() for fence in self.fences):
             self.report.note("the clock was set back since the warm passes: nothing is carried over from them")
-            self.knowledge = {path: {name: Known(known.dest, known.blocks) for name, known in entries.items()}
-                              for path, entries in self.knowledge.items()}
+            self.knowledge.disbelieve()
         self._pass(FINAL)
+
+    def compare(self) -> None:
+        """Compare and change nothing. Raises MoverFailure."""
+        self.report.passes.append(PassFigures(1, COMPARE))
+        progress = Progress(self.reporter, self.meter, self.report.passes[0], None)
+        tree = scan.walk(self.source, progress.tick)
+        scan.demand_complete(tree)
+        self.report.tree = tree.counts.as_tree_counts(0)
+        scene = Scene(self.source, self.dest, tree, nothing_to_prepare(tree), self.knowledge, proof.no_fence(), self.meter, self.options.accepted)
+        started = time.monotonic()
+        found = self._verify(scene, Ledger(), progress, self.options.rate)
+        progress.end()
+        self.report.passes[0].seconds, self.report.passes[0].read_bytes = time.monotonic() - started, found.read
+        self._judge(found, False)
 
     def _another_warm_pass_pays_off(self) -> bool:
         passes = self.report.passes
         if not passes:
             return True
         last = passes[-1]
-        if len(passes) >= _MOST_WARM_PASSES:
+        if len(passes) >= self.options.warm_passes:
             return False
         if len(passes) > 1 and last.changed_bytes > _PAYS_OFF_BELOW * passes[-2].changed_bytes:
             return False
-        return last.changed_bytes > _LITTLE_BYTES or self.unproven_files > _LITTLE_FILES or last.seconds > _LONG_PASS_SECONDS
-
-    def _wait_for_word(self, path: str) -> str:
-        while True:
-            try:
-                with open(path, encoding="utf-8", errors="replace") as file:
-                    word = file.read().strip()
-            except FileNotFoundError:
-                word = ""
-            if word.startswith(self.options.final_prefix) and word:
-                return word
-            time.sleep(_POLL_SECONDS)
+        return last.changed_bytes > _LITTLE_BYTES or last.changed_files > _LITTLE_FILES or last.seconds > _LONG_PASS_SECONDS
 
     def _pass(self, kind: str) -> None:
         started = time.monotonic()
         figures = PassFigures(len(self.report.passes) + 1, kind)
-        previous = self.report.passes[-1].changed_bytes if self.report.passes else None
-        progress = Progress(self.reporter, self.meter, figures.number, kind, previous)
+        progress = Progress(self.reporter, self.meter, figures, self.report.passes[-1] if self.report.passes else None)
         self.report.passes.append(figures)
         try:
             self._carry_out(kind, figures, progress)
         except NoSpace as failure:
             raise NoSpace(f"{failure.message}; {measure.shortfall(self.dest, self.report.tree)}") from failure
         finally:
+            progress.end()
             figures.seconds = time.monotonic() - started
 
     def _carry_out(self, kind: str, figures: PassFigures, progress: Progress) -> None:
         live = kind == WARM
-        fence = self._fence(live)
-        scene = self._look(fence, kind, progress)
-        ledger = self._copy(scene, kind, figures, progress)
-        self._finish(scene, ledger, progress)
+        # The limit protects the running application; in the stop every second counts.
+        rate = 0 if kind == FINAL else self.options.rate
+        scene = self._look(self._fence(live), kind, progress)
+        ledger = self._copy(scene, kind, rate, figures, progress)
+        self._finish(scene, progress)
         progress.begin("sync")
         progress.tick()
         self._sync()
-        found = self._verify(scene, ledger, progress)
+        found = self._verify(scene, ledger, progress, rate)
         figures.read_bytes += found.read
-        self._learn(scene, found)
         if live:
-            figures.changed_bytes, self.unproven_files = self._unproven(scene)
+            figures.changed_bytes, figures.changed_files = found.unproven_bytes, found.unproven_files
         self._judge(found, live)
 
     def _fence(self, live: bool) -> Fence:
@@ -130,50 +178,52 @@ class Move:
 
     def _look(self, fence: Fence, kind: str, progress: Progress) -> Scene:
         """Scan, check the room, prepare the names."""
-        tree = scan.walk(self.source, progress.tick)
+        tree = scan.walk(self.source, progress.tick, self.shapes)
+        self.shapes = tree.shapes
         if kind != WARM:
             scan.demand_complete(tree)
         if len(self.report.passes) == 1:
-            self.report.tree = measure.counts(self.source, tree, progress.tick)
+            self.report.tree = tree.counts.as_tree_counts(0)
             # Entries already in the destination make room: a copy that was killed half-way must not fail for its own bytes.
             geometry = measure.offered(self.dest, scan.walk(self.dest, progress.tick))
-            measure.demand_room(self.report.tree, geometry, self.options.head_room)
+            self.report.tree = measure.fit(self.source, tree, geometry, self.options.head_room, progress.tick)
         else:
-            self.report.tree = scan.count(tree, self.report.tree.xattr_blocks)
+            self.report.tree = tree.counts.as_tree_counts(self.report.tree.xattr_blocks)
         progress.begin("prepare", total_files=self.report.tree.inodes)
-        prepared = prepare(self.source, self.dest, tree, progress.tick)
+        takes_rclone = kind != FINAL and self.rclone_is_trusted
+        prepared = prepare(self.source, self.dest, tree, self.knowledge, _never if self.options.reads else _looks_same, takes_rclone, progress.tick)
         self.report.lose(prepared.not_kept)
         for path in prepared.vanished:
             self.report.note(f"{shown(path)} vanished")
-        # The limit protects the running application; in the stop every second counts.
-        rate = 0 if kind == FINAL else self.options.rate
-        return Scene(self.source, self.dest, tree, prepared, self.knowledge, fence, self.meter, rate)
+        return Scene(self.source, self.dest, tree, prepared, self.knowledge, fence, self.meter, self.options.accepted)
 
-    def _copy(self, scene: Scene, kind: str, figures: PassFigures, progress: Progress) -> Ledger:
-        work = bulk.divide(scene.tree, scene.prepared, scene.knowledge, with_rclone=kind != FINAL and self.rclone_is_trusted)
-        progress.begin("bulk", work.bytes, work.files)
-        figures.copied_files, figures.changed_bytes = work.files, work.bytes
-        if work.by_rclone:
-            self._run_rclone(work, kind, scene.rate, figures, progress)
-        ledger: Ledger = {}
-        for batch in workers.run(work.by_workers, bulk.copier(scene), progress.tick):
-            for copied in batch:
-                figures.read_bytes += copied.read
-                figures.written_bytes += copied.written
-                progress.files += 1
-                self.report.lose(copied.not_kept)
-                self.report.note(copied.note)
-                ledger.setdefault(copied.directory, {})[copied.name] = copied
-        link(self.dest, scene.tree, scene.prepared)
+    def _copy(self, scene: Scene, kind: str, rate: int, figures: PassFigures, progress: Progress) -> Ledger:
+        prepared = scene.prepared
+        progress.begin("bulk", prepared.bytes, prepared.files)
+        figures.copied_files = figures.changed_files = prepared.files
+        figures.changed_bytes = prepared.bytes
+        if prepared.by_rclone:
+            self._run_rclone(prepared.by_rclone, kind, rate, figures, progress)
+        ledger = Ledger()
+        todo = bulk.copy_tasks(scene)
+        for batch in workers.run(range(len(todo)), bulk.copier(scene, todo, self.meter.pause(rate)), progress.tick):
+            ledger.take(todo[batch.task], batch)
+            figures.read_bytes += batch.read
+            figures.written_bytes += batch.written
+            progress.files += batch.files
+            self.report.lose(batch.not_kept)
+            for note in batch.notes:
+                self.report.note(note)
+        link(self.dest, scene.tree, prepared)
         return ledger
 
-    def _run_rclone(self, work: Work, kind: str, rate: int, figures: PassFigures, progress: Progress) -> None:
+    def _run_rclone(self, paths: list[str], kind: str, rate: int, figures: PassFigures, progress: Progress) -> None:
         def moved(moved_bytes: int, moved_files: int) -> None:
             progress.bytes, progress.files = moved_bytes, moved_files
             progress.tick()
 
         program = rclone.find()
-        outcome = rclone.copy(program, os.path.realpath(self.options.source), os.path.realpath(self.options.dest), work.by_rclone, rate, moved)
+        outcome = rclone.copy(program, os.path.realpath(self.options.source), os.path.realpath(self.options.dest), paths, rate, moved)
         figures.read_bytes += outcome.bytes
         figures.written_bytes += outcome.bytes
         for message in outcome.messages:
@@ -185,11 +235,12 @@ class Move:
         # A file that changed under rclone's hands goes to our own workers in the next pass, and so does everything when rclone itself is ill.
         self.rclone_is_trusted = outcome.exit_code == 0
 
-    def _finish(self, scene: Scene, ledger: Ledger, progress: Progress) -> None:
-        todo = repair.tasks(scene, ledger)
-        progress.begin("finish", total_files=sum(len(names) for task in todo for _, names in task))
-        for lost in workers.run(todo, repair.repairer(scene), progress.tick):
-            self.report.lose(lost)
+    def _finish(self, scene: Scene, progress: Progress) -> None:
+        todo = repair.tasks(scene)
+        progress.begin("finish", total_files=self.report.tree.inodes - self.report.passes[-1].copied_files)
+        for done in workers.run(range(len(todo)), repair.repairer(scene, todo), progress.tick):
+            progress.files += done.entries
+            self.report.lose(done.lost)
         self.report.lose(repair.repair_root(scene))
 
     def _sync(self) -> None:
@@ -200,68 +251,83 @@ class Move:
                 raise NoSpace(f"no space left when the copy was written to disk: {error.strerror}") from error
             raise InputOutput(f"the destination could not be written to disk: {error.strerror}") from error
 
-    def _verify(self, scene: Scene, ledger: Ledger, progress: Progress) -> Found:
+    def _verify(self, scene: Scene, ledger: Ledger, progress: Progress, rate: int) -> Found:
         progress.begin("verify", 2 * progress.bulk_bytes, self.report.tree.inodes)
         found = verify.verify_root(scene)
-        for part in workers.run(verify.tasks(scene), verify.verifier(scene, ledger), progress.tick):
+        todo = verify.tasks(scene)
+        learning = _Learning(scene.tree, self.knowledge)
+        for part in workers.run(range(len(todo)), verify.verifier(scene, ledger, todo, self.meter.pause(rate), self.options.reads), progress.tick):
             found.add(part)
+            learning.take(part)
             progress.files = found.entries
         found.different += verify.link_differences(found.links)
+        self.knowledge.complete(scene.tree.pages.keys(), found.big, verify.unvouched(found.links, scene.tree))
         self.report.lose(found.not_kept)
         self.report.entries, self.report.hashed_bytes, self.report.carried_bytes = found.entries, found.hashed, found.carried
+        self.report.digest = found.digest
         return found
 
-    def _learn(self, scene: Scene, found: Found) -> None:
-        """Remember what was proven, forget what is gone."""
-        for path, name, known in found.known:
-            self.knowledge.setdefault(path, {})[name] = known
-        for path in self.knowledge.keys() - scene.tree.directories.keys():
-            del self.knowledge[path]
-        for path, entries in self.knowledge.items():
-            for name in entries.keys() - scene.tree.directories[path].keys():
-                del entries[name]
-        for places in scene.tree.links.values():
-            # Further names vouch for no content of their own: their proof is that of the first.
-            first = self._known(places[0])
-            for place in places[1:]:
-                further = self._known(place)
-                if further is not None and (first is None or first.source is None or first.source != further.source):
-                    del self.knowledge[place[0]][place[1]]
-
-    def _known(self, place: tuple[str, str]) -> Known | None:
-        return proof.known_of(self.knowledge, *place)
-
-    def _unproven(self, scene: Scene) -> tuple[int, int]:
-        """Bytes and number of files whose content no proof covers: what the next pass must read."""
-        sizes = list(self._unproven_sizes(scene))
-        return sum(sizes), len(sizes)
-
-    def _unproven_sizes(self, scene: Scene) -> Iterator[int]:
-        followers = scene.tree.followers
-        for path, entries in scene.tree.directories.items():
-            for name, entry in entries.items():
-                if entry.is_file and (path, name) not in followers:
-                    known = self._known((path, name))
-                    if known is None or not known.settled or known.source != entry.identity:
-                        yield entry.size
-
     def _judge(self, found: Found, live: bool) -> None:
-        lost = [item for items in self.report.not_kept.values() for item in items]
+        lost = {kind: one for kind, one in self.report.not_kept.items() if loss_of(kind) not in self.options.accepted}
         if lost:
-            kinds = ", ".join(f"{kind} of {len(items)}" for kind, items in self.report.not_kept.items())
-            example = f"{lost[0].kind} of {shown(lost[0].path)}: {lost[0].reason}"
-            raise NotReproducible(f"cannot be reproduced on the destination: {kinds}; for example {example}")
+            kinds = ", ".join(f"{kind} of {one.count}" for kind, one in lost.items())
+            first = next(iter(lost.values())).first
+            raise NotReproducible(f"cannot be reproduced on the destination: {kinds}; for example {first.kind} of {shown(first.path)}: "
+                                  f"{first.reason}")
         if live:
-            for path in found.changed:
-                self.report.note(f"{shown(path)} changed during the pass")
-            for path, what in found.different:
-                self.report.note(f"{what} of {shown(path)} differs after the pass")
+            self._note_what_moved(found)
             return
         self.report.differences = [f"{what} of {shown(path)}" for path, what in found.different]
+        kind = self.report.passes[-1].kind
         if found.changed:
-            more = f" (and {len(found.changed) - 1} more)" if len(found.changed) > 1 else ""
-            raise SourceChanged(f"the source changed during the {FINAL} pass: {shown(found.changed[0])}{more}")
+            raise SourceChanged(f"the source changed during the {kind} pass: {shown(found.changed[0])}{_and_more(found.changed)}")
         if found.different:
             path, what = found.different[0]
-            more = f" (and {len(found.different) - 1} more)" if len(found.different) > 1 else ""
-            raise Different(f"the copy differs from the source: {what} of {shown(path)}{more}")
+            raise Different(f"the copy differs from the source: {what} of {shown(path)}{_and_more(found.different)}")
+
+    def _note_what_moved(self, found: Found) -> None:
+        """On a live source: the next pass will see to it. A pass after which there is none must say so."""
+        for path in found.changed:
+            self.report.note(f"{shown(path)} changed during the pass")
+        for path, what in found.different:
+            self.report.note(f"{what} of {shown(path)} differs after the pass")
+        moved = found.changed or [path for path, _ in found.different]
+        if moved and self.options.kind == WARM:
+            raise SourceChanged(f"the source changed during the {WARM} pass: {shown(moved[0])}{_and_more(moved)}; all else is copied, "
+                                "run the final pass when nobody writes")
+
+
+class _Learning:
+    """Puts what the workers know of pieces into pages."""
+
+    def __init__(self, tree: scan.Tree, knowledge: Knowledge) -> None:
+        self._tree, self._knowledge = tree, knowledge
+        self._parts: dict[scan.Unit, tuple[int, dict[str, Known]]] = {}
+
+    def take(self, found: Found) -> None:
+        for piece, packed in found.pieces:
+            whole = pages.count(self._tree.pages[piece.unit[0]][piece.unit[1]])
+            if piece.stop - piece.start == whole:
+                self._learn(piece.unit, packed)
+                continue
+            so_far, known = self._parts.setdefault(piece.unit, (0, {}))
+            known.update(proof.unpack(packed))
+            self._parts[piece.unit] = so_far + piece.stop - piece.start, known
+            if self._parts[piece.unit][0] == whole:
+                self._learn(piece.unit, proof.pack(self._parts.pop(piece.unit)[1]))
+
+    def _learn(self, unit: scan.Unit, packed: bytes) -> None:
+        self._knowledge.learn(unit, len(self._tree.pages[unit[0]]), packed)
+
+
+def _never(original: Stat, copy: Stat) -> bool:
+    return False
+
+
+def _looks_same(original: Stat, copy: Stat) -> bool:
+    """What rsync and others go by; no proof."""
+    return original.size == copy.size and original.mtime == copy.mtime
+
+
+def _and_more(items: Sequence[object]) -> str:
+    return f" (and {len(items) - 1} more)" if len(items) > 1 else ""

@@ -1,93 +1,274 @@
-"""Names, types and nothing more: removes from the destination what does not belong, makes directories, links and special files, and takes shared
-inodes apart, so that all later steps find either the right kind of entry or none. All deletions happen here; all calls are relative to open
-directories."""
+"""Names, types and nothing more: removes from the destination what does not belong, makes directories, links and special files, takes shared inodes
+apart, and says of each entry what is to be done with it, so that all later steps find either the right kind of entry or none. All deletions happen
+here; all calls are relative to open directories."""
 from __future__ import annotations
 
 import os
 import stat
-from typing import Callable
+from dataclasses import dataclass, field
+from typing import Callable, Mapping, NamedTuple
 
-from . import scan
+from . import pages, scan
 from .failures import NO_SPACE_ERRORS, VANISHED_ERRORS, InputOutput, MoverFailure, NoSpace, NotReproducible, of_os_error, shown
-from .finish import REFUSALS, NotKept
-from .scan import Entries, Place, Stat, Tree
+from .finish import REFUSALS, NotKept, kind_in_words
+from .pages import Entries, Stat
+from .proof import Knowledge, Known
+from .scan import BIG, Place, Tree, Unit
 
 _PRIVATE = 0o700
+LARGE_FOR_RCLONE = 8 << 20
+_LONGEST_PATH = 3000
+
+# What is to be done with an entry. PROVEN: nothing. METADATA: no content to copy. NEW, OVER: to be copied, onto nothing or onto what is there, with
+# its page. ALONE: the same, as a task of its own. BY_RCLONE: its content by rclone.
+PROVEN, METADATA, NEW, OVER, ALONE, BY_RCLONE = range(6)
+
+IsSame = Callable[[Stat, Stat], bool]
 
 
+class Piece(NamedTuple):
+    """Entries of one page, from index `start` to before `stop`: a unit of work. `bytes`: of content to be copied in it, big files aside."""
+
+    unit: Unit
+    start: int
+    stop: int
+    bytes: int
+
+
+@dataclass
 class Preparation:
-    """The destination after prepare: `entries` as found (what was kept), and what could not be made."""
+    """The destination after prepare. `codes`: what to do with each entry of a page, in its order; `pieces`: all pages in pieces of bearable size;
+    `linked`: the inode of each name that shares one in the source and stands in the destination; `big`: the sizes of all big files; `alone`: which of
+    them are to be copied by workers, and whether something stands there; `files`, `bytes`: to be copied."""
 
-    def __init__(self) -> None:
-        self.entries: dict[str, Entries] = {}
-        self.not_kept: list[NotKept] = []
-        self.vanished: list[str] = []
-        self.removed = 0
+    codes: dict[Unit, bytearray] = field(default_factory=dict)
+    pieces: list[Piece] = field(default_factory=list)
+    linked: dict[Place, int] = field(default_factory=dict)
+    big: dict[Place, int] = field(default_factory=dict)
+    alone: dict[Place, bool] = field(default_factory=dict)
+    by_rclone: list[str] = field(default_factory=list)
+    files: int = 0
+    bytes: int = 0
+    not_kept: list[NotKept] = field(default_factory=list)
+    vanished: list[str] = field(default_factory=list)
+    removed: int = 0
 
 
-def prepare(source: int, dest: int, tree: Tree, tick: Callable[[], None]) -> Preparation:
-    """Bring the names below `dest` to those of `tree`. Raises NoSpace, InputOutput, NotReproducible."""
-    done = Preparation()
-    device = os.fstat(dest).st_dev
-    followers = tree.followers
-    for path, wanted in tree.directories.items():
-        source_directory = dest_directory = -1
-        try:
-            source_directory = scan.open_directory(source, path)
-            dest_directory = scan.open_directory(dest, path)
-            _prepare_directory(source_directory, dest_directory, device, path, wanted, followers, done)
-        except OSError as error:
-            # The destination's side cannot vanish: we made it a moment ago.
-            if source_directory < 0 and error.errno in VANISHED_ERRORS:
-                done.vanished.append(path)
-                done.entries[path] = {}
-                continue
-            raise of_os_error(error, path, "cannot prepare the directory") from error
-        finally:
-            for descriptor in (source_directory, dest_directory):
-                if descriptor >= 0:
-                    os.close(descriptor)
+def prepare(source: int, dest: int, tree: Tree, knowledge: Knowledge, is_same: IsSame, takes_rclone: bool, tick: Callable[[], None]) -> Preparation:
+    """Bring the names below `dest` to those of `tree`. Raises NoSpace, InputOutput, NotReproducible.
+
+    `is_same(original, copy)`: whether content is taken as equal without being read.
+    """
+    preparer = _Preparer(source, dest, tree, knowledge, is_same, takes_rclone)
+    for path in tree.pages:
+        preparer.directory(path)
         tick()
-    for path, name in _unshare(dest, tree, done):
-        entry = tree.directories[path][name]
-        if not entry.is_file and (path, name) not in followers:
-            _make_again(source, dest, path, name, entry, done)
+    preparer.unshare()
+    return preparer.done
+
+
+def nothing_to_prepare(tree: Tree) -> Preparation:
+    """For a comparison that changes nothing."""
+    done = Preparation()
+    for unit, _ in tree.units():
+        entries = tree.unpack(unit)
+        done.big.update({(unit[0], name): entry.size for name, entry in entries.items() if tree.is_big((unit[0], name), entry)})
+        done.pieces += _pieces(unit, bytearray([NEW] * len(entries)), entries)
     return done
 
 
-def _make_again(source: int, dest: int, path: str, name: str, entry: Stat, done: Preparation) -> None:
-    dest_directory = scan.open_directory(dest, path)
-    try:
-        source_directory = scan.open_directory(source, path)
+def is_for_rclone(path: str, entry: Stat) -> bool:
+    """A plain file: rclone fills holes, duplicates hard links, and its list of files cannot say every name."""
+    return (entry.size >= LARGE_FOR_RCLONE and entry.nlink == 1 and not entry.is_sparse and len(path) < _LONGEST_PATH
+            and path.isprintable() and path.isascii() and path == path.strip())
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """A name of the destination whose inode has other names."""
+
+    place: Place
+    original: int
+    unit: Unit
+
+
+class _Preparer:
+    def __init__(self, source: int, dest: int, tree: Tree, knowledge: Knowledge, is_same: IsSame, takes_rclone: bool) -> None:
+        self.source, self.dest, self.tree, self.knowledge = source, dest, tree, knowledge
+        self.is_same, self.takes_rclone = is_same, takes_rclone
+        self.device = os.fstat(dest).st_dev
+        self.done = Preparation()
+        self.made: set[str] = set()
+        self.shared: dict[int, list[_Shared]] = {}
+
+    def directory(self, path: str) -> None:
+        pair = _Pair(self.source, path, -1)
         try:
-            _make(source_directory, dest_directory, path, name, entry, done)
+            pair.dest = scan.open_directory(self.dest, path)
+            # What we made a moment ago is empty.
+            names = [] if path in self.made else os.listdir(pair.dest)
+            self.made.discard(path)
+            for number, group in enumerate(pages.by_page(names, len(self.tree.pages[path]))):
+                self._page(pair, (path, number), scan.entries_of(pair.dest, group, self.device, path))
+        except OSError as error:
+            # The destination's side cannot vanish: we made it a moment ago.
+            raise of_os_error(error, path, "cannot prepare the directory") from error
         finally:
-            os.close(source_directory)
-    except FileNotFoundError:
-        done.vanished.append(scan.join(path, name))
-    finally:
-        os.close(dest_directory)
+            pair.close()
+
+    def _page(self, pair: _Pair, unit: Unit, present: Entries) -> None:
+        wanted = self.tree.unpack(unit)
+        known = self.knowledge.page(unit) if present else {}
+        kept: Entries = {}
+        for name, there in present.items():
+            if _belongs(pair, name, there, wanted.get(name)):
+                kept[name] = there
+            elif not (pair.path == "" and _is_fresh_lost_and_found(pair.dest, name, there, wanted)):
+                remove(pair.dest, name, scan.join(pair.path, name))
+                self.done.removed += 1
+        codes = self.done.codes[unit] = bytearray(self._code(pair, name, entry, kept.get(name), known) for name, entry in wanted.items())
+        self.done.pieces += _pieces(unit, codes, wanted)
+        for name, there in kept.items():
+            if there.has_other_names:
+                self.shared.setdefault(there.ino, []).append(_Shared((pair.path, name), wanted[name].ino, unit))
+
+    def _code(self, pair: _Pair, name: str, entry: Stat, there: Stat | None, known: Mapping[str, Known]) -> int:
+        place = (pair.path, name)
+        if there is not None and entry.has_other_names:
+            self.done.linked[place] = there.ino
+        follows = entry.has_other_names and place in self.tree.followers
+        if self.tree.is_big(place, entry):
+            self.done.big[place] = entry.size
+        if there is None:
+            if entry.is_file and not follows:
+                return self._to_copy(place, entry, False)
+            if not follows:
+                self._make(pair, name, entry)
+            return METADATA
+        # A directory's own times move when something is made or removed in it.
+        if not entry.is_directory and self._is_proven(place, entry, there, known):
+            return PROVEN
+        if not entry.is_file or follows or self.is_same(entry, there):
+            return METADATA
+        return self._to_copy(place, entry, True)
+
+    def _is_proven(self, place: Place, entry: Stat, there: Stat, known: Mapping[str, Known]) -> bool:
+        one = self.knowledge.of_big(place) if place in self.done.big else known.get(place[1])
+        return one is not None and one.proves(entry, there)
+
+    def _to_copy(self, place: Place, entry: Stat, onto: bool) -> int:
+        self.done.files += 1
+        self.done.bytes += entry.size
+        if self.takes_rclone and not onto and entry.size >= LARGE_FOR_RCLONE and is_for_rclone(scan.join(*place), entry):
+            self.done.by_rclone.append(scan.join(*place))
+            return BY_RCLONE
+        if place in self.done.big:
+            self.done.alone[place] = onto
+            return ALONE
+        return OVER if onto else NEW
+
+    def _make(self, pair: _Pair, name: str, entry: Stat) -> None:
+        path = scan.join(pair.path, name)
+        try:
+            if entry.is_directory:
+                os.mkdir(name, _PRIVATE, dir_fd=pair.dest)
+                self.made.add(path)
+            elif entry.is_link:
+                target = _target(pair.source, name)
+                if target is None:
+                    self.done.vanished.append(path)
+                    return
+                os.symlink(target, name, dir_fd=pair.dest)
+            else:
+                os.mknod(name, entry.kind | 0o600, entry.rdev, dir_fd=pair.dest)
+        except OSError as error:
+            self.done.not_kept.append(_unmade(error, path, entry))
+
+    def unshare(self) -> None:
+        """Remove names whose sharing of an inode differs from the source's, also with names outside the tree: writing to them would change those."""
+        copy_of: dict[int, int] = {}
+        for inode, names in self.shared.items():
+            originals = {one.original for one in names}
+            if len(originals) > 1 or self._links(names[0].place) != len(names) or copy_of.setdefault(min(originals), inode) != inode:
+                for one in names:
+                    self._start_afresh(one.place)
+        for places in self.tree.links.values():
+            # Kept is what shares the inode of the first name, which carries the content; link() makes the others.
+            first = self.done.linked.get(places[0])
+            for place in places:
+                if place in self.done.linked and self.done.linked[place] != first:
+                    self._start_afresh(place)
+
+    def _links(self, place: Place) -> int:
+        directory = scan.open_directory(self.dest, place[0])
+        try:
+            return os.stat(place[1], dir_fd=directory, follow_symlinks=False).st_nlink
+        finally:
+            os.close(directory)
+
+    def _start_afresh(self, place: Place) -> None:
+        path, name = place
+        unit = (path, pages.page_of(name, len(self.tree.pages[path])))
+        entries = self.tree.unpack(unit)
+        entry, index = entries[name], list(entries).index(name)
+        pair = _Pair(self.source, path, scan.open_directory(self.dest, path))
+        try:
+            remove(pair.dest, name, scan.join(path, name))
+            self.done.removed += 1
+            self.done.linked.pop(place, None)
+            if self.done.codes[unit][index] in (OVER, ALONE):
+                self.done.files -= 1
+                self.done.bytes -= entry.size
+            self.done.codes[unit][index] = self._code(pair, name, entry, None, {})
+        finally:
+            pair.close()
 
 
-def _prepare_directory(source: int, dest: int, device: int, path: str, wanted: Entries, followers: set[Place], done: Preparation) -> None:
-    kept: Entries = {}
-    for name, present in scan.entries_of(dest, device, path).items():
-        if _belongs(source, dest, path, name, present, wanted.get(name)):
-            kept[name] = present
-        elif not (path == "" and _is_fresh_lost_and_found(dest, name, present, wanted)):
-            remove(dest, name, scan.join(path, name))
-            done.removed += 1
-    for name, entry in wanted.items():
-        if name not in kept and not entry.is_file and (path, name) not in followers:
-            _make(source, dest, path, name, entry, done)
-    done.entries[path] = kept
+def _pieces(unit: Unit, codes: bytearray, entries: Entries) -> list[Piece]:
+    """At least one, since a directory without entries is verified too."""
+    found = []
+    start = weight = 0
+    for index, entry in enumerate(entries.values()):
+        if codes[index] in (NEW, OVER, BY_RCLONE) and entry.size < BIG:
+            weight += entry.size
+            if weight >= BIG:
+                found.append(Piece(unit, start, index + 1, weight))
+                start, weight = index + 1, 0
+    if start < len(entries) or not found:
+        found.append(Piece(unit, start, len(entries), weight))
+    return found
 
 
-def _belongs(source: int, dest: int, path: str, name: str, present: Stat, wanted: Stat | None) -> bool:
+class _Pair:
+    """A directory of both sides; the source's is opened only when something in it must be read, and -1 when it vanished."""
+
+    def __init__(self, root: int, path: str, dest: int) -> None:
+        self.path, self.dest = path, dest
+        self._root, self._source = root, -1
+        self._tried = False
+
+    @property
+    def source(self) -> int:
+        if not self._tried:
+            self._tried = True
+            try:
+                self._source = scan.open_directory(self._root, self.path)
+            except OSError as error:
+                if error.errno not in VANISHED_ERRORS:
+                    raise of_os_error(error, self.path, "cannot open the directory") from error
+        return self._source
+
+    def close(self) -> None:
+        for descriptor in (self._source, self.dest):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def _belongs(pair: _Pair, name: str, present: Stat, wanted: Stat | None) -> bool:
     if wanted is None or present.kind != wanted.kind:
         return False
-    if stat.S_ISLNK(wanted.mode):
-        return _target(source, name) == _target(dest, name)
+    if wanted.is_link:
+        return _target(pair.source, name) == _target(pair.dest, name)
     return wanted.is_file or wanted.is_directory or present.rdev == wanted.rdev
 
 
@@ -147,22 +328,6 @@ def _remove_directory(parent: int, name: str) -> None:
             os.close(descriptor)
 
 
-def _make(source: int, dest: int, path: str, name: str, entry: Stat, done: Preparation) -> None:
-    try:
-        if entry.is_directory:
-            os.mkdir(name, _PRIVATE, dir_fd=dest)
-        elif stat.S_ISLNK(entry.mode):
-            target = _target(source, name)
-            if target is None:
-                done.vanished.append(scan.join(path, name))
-                return
-            os.symlink(target, name, dir_fd=dest)
-        else:
-            os.mknod(name, entry.kind | 0o600, entry.rdev, dir_fd=dest)
-    except OSError as error:
-        done.not_kept.append(_unmade(error, scan.join(path, name), entry))
-
-
 def _unmade(error: OSError, path: str, entry: Stat) -> NotKept:
     if error.errno in NO_SPACE_ERRORS:
         raise NoSpace(f"cannot make {shown(path)}: {error.strerror}") from error
@@ -170,61 +335,14 @@ def _unmade(error: OSError, path: str, entry: Stat) -> NotKept:
         raise InputOutput(f"cannot make {shown(path)}: {error.strerror}") from error
     if entry.is_directory:
         raise NotReproducible(f"cannot make the directory {shown(path)}: {error.strerror}") from error
-    kinds = {stat.S_IFLNK: "symbolic link", stat.S_IFIFO: "FIFO", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
-    return NotKept(kinds.get(entry.kind, "entry"), path, error.strerror or str(error))
-
-
-def _unshare(dest: int, tree: Tree, done: Preparation) -> list[Place]:
-    """Remove names whose sharing of an inode differs from the source's, also with names outside the tree: writing to them would change those."""
-    shared: dict[int, list[Place]] = {}
-    for path, kept in done.entries.items():
-        for name, present in kept.items():
-            if present.nlink > 1 and not present.is_directory:
-                shared.setdefault(present.ino, []).append((path, name))
-    removed: list[Place] = []
-    copy_of: dict[int, int] = {}
-    for inode, places in shared.items():
-        originals = {tree.directories[path][name].ino for path, name in places}
-        if len(originals) > 1 or _links(dest, places[0]) != len(places) or copy_of.setdefault(min(originals), inode) != inode:
-            removed += places
-            _forget(dest, places, done)
-    for places in tree.links.values():
-        removed += _start_group_afresh(dest, places, done)
-    return removed
-
-
-def _start_group_afresh(dest: int, places: list[Place], done: Preparation) -> list[Place]:
-    """Of a group of hard links, keep what shares the inode of the first name, which carries the content; link() makes the others."""
-    present = {place: done.entries[place[0]][place[1]].ino for place in places if place[1] in done.entries.get(place[0], {})}
-    strays = [place for place, inode in present.items() if inode != present.get(places[0])]
-    _forget(dest, strays, done)
-    return strays
-
-
-def _links(dest: int, place: Place) -> int:
-    directory = scan.open_directory(dest, place[0])
-    try:
-        return os.stat(place[1], dir_fd=directory, follow_symlinks=False).st_nlink
-    finally:
-        os.close(directory)
-
-
-def _forget(dest: int, places: list[Place], done: Preparation) -> None:
-    for path, name in places:
-        directory = scan.open_directory(dest, path)
-        try:
-            remove(directory, name, scan.join(path, name))
-        finally:
-            os.close(directory)
-        del done.entries[path][name]
-        done.removed += 1
+    return NotKept(kind_in_words(entry.kind), path, error.strerror or str(error))
 
 
 def link(dest: int, tree: Tree, done: Preparation) -> int:
     """Give each hard-linked inode its other names; returns how many were made. Raises NoSpace, InputOutput, NotReproducible."""
     made = 0
     for places in tree.links.values():
-        missing = [(path, name) for path, name in places[1:] if name not in done.entries.get(path, {})]
+        missing = [(path, name) for path, name in places[1:] if (path, name) not in done.linked]
         if missing:
             made += _link_names(dest, places[0], missing)
     return made

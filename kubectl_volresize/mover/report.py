@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -22,8 +23,8 @@ _LONGEST_TEXT = 500
 
 @dataclass
 class PassFigures:
-    """One pass: bytes read on both sides (rclone's too), bytes written, files copied. `changed_bytes`: after a warm pass the bytes of files that no
-    proof covers, which is what the next pass must read; of any other pass the bytes of files that it had to look at."""
+    """One pass: bytes read on both sides (rclone's too), bytes written, files copied, seconds by phase. `changed_bytes`, `changed_files`: after a
+    warm pass the files that no proof covers, which is what the next pass must read; of any other pass the files that it had to look at."""
 
     number: int
     kind: str
@@ -32,22 +33,40 @@ class PassFigures:
     copied_files: int = 0
     seconds: float = 0.0
     changed_bytes: int = 0
+    changed_files: int = 0
+    phases: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         raw = asdict(self)
-        return {"pass": raw.pop("number"), **raw, "seconds": round(self.seconds, 3)}
+        return {"pass": raw.pop("number"), **raw, "seconds": round(self.seconds, 3),
+                "phases": {name: round(seconds, 3) for name, seconds in self.phases.items()}}
+
+
+@dataclass
+class Lost:
+    """What of one kind the destination did not take: the first, and how many in each pass."""
+
+    first: NotKept
+    in_pass: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def count(self) -> int:
+        return max(self.in_pass.values())
 
 
 @dataclass
 class Report:
-    """All that is known at the end; `final` is the whole content of the file that asked for the final pass."""
+    """All that is known at the end; `final` is the whole content of the file that asked for the final pass, `digest` that of the verified copy."""
 
     passes: list[PassFigures] = field(default_factory=list)
     tree: TreeCounts = TreeCounts()
     entries: int = 0
     hashed_bytes: int = 0
     carried_bytes: int = 0
-    not_kept: dict[str, list[NotKept]] = field(default_factory=dict)
+    level: str = "content"
+    digest: str = ""
+    not_kept: dict[str, Lost] = field(default_factory=dict)
+    not_looked_for: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
     final: str | None = None
@@ -58,27 +77,30 @@ class Report:
 
     def lose(self, lost: list[NotKept]) -> None:
         for item in lost:
-            self.not_kept.setdefault(item.kind, []).append(item)
+            self.not_kept.setdefault(item.kind, Lost(item)).in_pass[len(self.passes)] += 1
 
     def as_dict(self, notes: int) -> dict[str, Any]:
         return {"passes": [figures.as_dict() for figures in self.passes], "tree": self.tree.as_dict(),
-                "verified": {"entries": self.entries, "hashed_bytes": self.hashed_bytes, "carried_bytes": self.carried_bytes},
-                "not_kept": [{"kind": kind, "count": len(items), "example": shown(items[0].path), "reason": items[0].reason}
-                             for kind, items in self.not_kept.items()],
+                "verified": {"entries": self.entries, "hashed_bytes": self.hashed_bytes, "carried_bytes": self.carried_bytes,
+                             "level": self.level, "digest": self.digest},
+                "not_kept": [{"kind": kind, "count": lost.count, "example": shown(lost.first.path), "reason": lost.first.reason}
+                             for kind, lost in self.not_kept.items()],
+                "not_looked_for": self.not_looked_for,
                 "differences": self.differences[:notes], "notes": self.notes[:notes], "final": self.final}
 
 
 class Reporter:
     """The voice of one mover."""
 
-    def __init__(self, report_file: str | None, termination_log: str = TERMINATION_LOG) -> None:
+    def __init__(self, report_file: str | None, termination_log: str = TERMINATION_LOG, speaks: bool = True) -> None:
         self.report = Report()
+        self._speaks = speaks
         self._file, self._termination_log = report_file, termination_log
         self._last_progress = 0.0
 
     def due(self) -> bool:
         """Whether another progress line may be written: at most one a second."""
-        return time.monotonic() - self._last_progress >= 1.0
+        return self._speaks and time.monotonic() - self._last_progress >= 1.0
 
     def progress(self, **figures: Any) -> None:
         self._last_progress = time.monotonic()

@@ -1,16 +1,17 @@
-"""What stands in a tree: a walk by directory descriptors that never follows a link, and the identity of an entry. Nothing here writes, and no file
-content is read."""
+"""What stands in a tree: a walk by directory descriptors that never follows a link. Nothing here writes, and no file content is read."""
 from __future__ import annotations
 
+import errno
 import os
 import stat
-import struct
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Callable, Iterator, NamedTuple
+from typing import Callable, Iterator, Mapping, Sequence
 
 from ..plan.fit import BLOCK, TreeCounts
+from . import pages, workers
 from .failures import VANISHED_ERRORS, InputOutput, SourceChanged, of_os_error, shown
+from .pages import Entries, Stat
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 LOST_AND_FOUND = "lost+found"
@@ -18,79 +19,138 @@ IGNORED_XATTRS = frozenset({"security.selinux"})
 # An ext4 inode of 256 bytes keeps about this much of names and values; more goes to a block of its own.
 _XATTRS_IN_INODE = 88
 _LONGEST_FAST_SYMLINK = 59
+# Fewer directories are listed faster than processes are forked for them.
+_WORTH_FORKING = 16
+_DIRECTORIES_PER_TASK = 16
+# From this size on a file is a task of its own, and so much of smaller ones makes a task; bytes.
+BIG = 32 << 20
 
-
-class Stat(NamedTuple):
-    """The part of lstat that matters; times in ns, blocks of 512 bytes."""
-
-    mode: int
-    ino: int
-    nlink: int
-    uid: int
-    gid: int
-    rdev: int
-    size: int
-    blocks: int
-    atime: int
-    mtime: int
-    ctime: int
-
-    @property
-    def kind(self) -> int:
-        return stat.S_IFMT(self.mode)
-
-    @property
-    def is_file(self) -> bool:
-        return stat.S_ISREG(self.mode)
-
-    @property
-    def is_directory(self) -> bool:
-        return stat.S_ISDIR(self.mode)
-
-    @property
-    def is_sparse(self) -> bool:
-        return self.blocks * 512 < self.size
-
-    @property
-    def identity(self) -> bytes:
-        """Equal identities of the same name mean: nobody touched data or metadata in between (but see Fence in proof.py for mmap)."""
-        return struct.pack("<Qqqq", self.ino, self.ctime, self.mtime, self.size)
-
-
-def of(found: os.stat_result) -> Stat:
-    return Stat(found.st_mode, found.st_ino, found.st_nlink, found.st_uid, found.st_gid, found.st_rdev, found.st_size, found.st_blocks,
-                found.st_atime_ns, found.st_mtime_ns, found.st_ctime_ns)
-
-
-Entries = dict[str, Stat]
 Place = tuple[str, str]
+# One page of one directory: its path and the number of the page.
+Unit = tuple[str, int]
+
+
+@dataclass
+class Counts:
+    """What was met, each inode once; sizes in bytes, `as_written` without holes and rounded up to blocks, `allocated` as it is on disk."""
+
+    files: int = 0
+    directories: int = 0
+    symlinks: int = 0
+    others: int = 0
+    hard_links: int = 0
+    apparent: int = 0
+    as_written: int = 0
+    allocated: int = 0
+    directory_bytes: int = 0
+
+    def add(self, entry: Stat) -> None:
+        self.allocated += entry.blocks * 512
+        kind = entry.kind
+        if kind == stat.S_IFREG:
+            self.files += 1
+            self.apparent += entry.size
+            self.as_written += _as_written(entry)
+        elif kind == stat.S_IFDIR:
+            self.directories += 1
+        elif kind == stat.S_IFLNK:
+            self.symlinks += 1
+            self.as_written += BLOCK if entry.size > _LONGEST_FAST_SYMLINK else 0
+        else:
+            self.others += 1
+
+    def merge(self, other: Counts) -> None:
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+    @property
+    def inodes(self) -> int:
+        """The root directory included."""
+        return self.files + self.directories + 1 + self.symlinks + self.others
+
+    def as_tree_counts(self, xattr_blocks: int) -> TreeCounts:
+        return TreeCounts(files=self.files, directories=self.directories + 1, symlinks=self.symlinks, others=self.others,
+                          hard_links=self.hard_links, bytes=self.apparent, allocated=self.as_written, directory_bytes=self.directory_bytes,
+                          inodes=self.inodes, xattr_blocks=xattr_blocks)
+
+
+def _as_written(entry: Stat) -> int:
+    whole = -(-entry.size // BLOCK) * BLOCK
+    return min(whole, entry.blocks * 512) if entry.is_sparse else whole
+
+
+@dataclass
+class Listing:
+    """One directory: its entries in pages, the paths of the directories in it, the entries whose inodes have other names (the only ones that
+    `counts` leaves out); `vanished`: it was gone."""
+
+    path: str
+    pages: list[bytes] = field(default_factory=list)
+    directories: list[str] = field(default_factory=list)
+    shared: Entries = field(default_factory=dict)
+    counts: Counts = field(default_factory=Counts)
+    vanished: bool = False
 
 
 @dataclass
 class Tree:
-    """Directories by path ("" is the root, parents before children), each with its entries; names as str with surrogateescape."""
+    """Directories by path ("" is the root, parents before children), each with its entries in pages; names as str with surrogateescape.
+
+    `links`: the names of each inode that has more than one, directories aside, in the order of the walk; also those with one name in this tree.
+    The first name of each stands for the inode: it carries the content, the others follow.
+    """
 
     root: Stat
-    directories: dict[str, Entries] = field(default_factory=dict)
+    pages: dict[str, list[bytes]] = field(default_factory=dict)
+    links: dict[int, list[Place]] = field(default_factory=dict)
     vanished: list[str] = field(default_factory=list)
-
-    @cached_property
-    def links(self) -> dict[int, list[Place]]:
-        """Names of each inode that has more than one, directories aside, in the order of the walk; also those with one name in this tree.
-
-        The first name of each stands for the inode: it carries the content, the others follow. For a complete tree.
-        """
-        found: dict[int, list[Place]] = {}
-        for path, entries in self.directories.items():
-            for name, entry in entries.items():
-                if entry.nlink > 1 and not entry.is_directory:
-                    found.setdefault(entry.ino, []).append((path, name))
-        return found
+    counts: Counts = field(default_factory=Counts)
 
     @cached_property
     def followers(self) -> set[Place]:
-        """All names of hard-linked inodes but the first of each."""
+        """All names of hard-linked inodes but the first of each. For a complete tree."""
         return {place for places in self.links.values() for place in places[1:]}
+
+    def is_big(self, place: Place, entry: Stat) -> bool:
+        """A file that is handled alone, by the name that carries its content."""
+        return entry.size >= BIG and entry.is_file and not (entry.has_other_names and place in self.followers)
+
+    def names_in(self, path: str) -> int:
+        """How many names a directory holds."""
+        return sum(map(pages.count, self.pages[path]))
+
+    @property
+    def shapes(self) -> dict[str, int]:
+        """How many pages each directory has."""
+        return {path: len(listed) for path, listed in self.pages.items()}
+
+    def units(self) -> Iterator[tuple[Unit, int]]:
+        """All pages, with their numbers of entries."""
+        for path, listed in self.pages.items():
+            for number, page in enumerate(listed):
+                yield (path, number), pages.count(page)
+
+    def unpack(self, unit: Unit) -> Entries:
+        return pages.unpack(self.pages[unit[0]][unit[1]])
+
+    def find(self, place: Place) -> Stat:
+        """One entry. Unpacks its page: not for every name of a large tree. Raises KeyError."""
+        listed = self.pages[place[0]]
+        return pages.unpack(listed[pages.page_of(place[1], len(listed))])[place[1]]
+
+    def take(self, listing: Listing) -> None:
+        if listing.vanished:
+            self.vanished.append(listing.path)
+            return
+        self.pages[listing.path] = listing.pages
+        self.counts.merge(listing.counts)
+        for name, entry in listing.shared.items():
+            places = self.links.setdefault(entry.ino, [])
+            places.append((listing.path, name))
+            if len(places) == 1:
+                self.counts.add(entry)
+            else:
+                self.counts.hard_links += 1
 
 
 def join(directory: str, name: str) -> str:
@@ -111,45 +171,87 @@ def open_directory(root: int, path: str) -> int:
     return current
 
 
-def entries_of(directory: int, device: int, path: str) -> Entries:
-    """The entries of an open directory. A name that vanishes while it is listed is left out. Raises InputOutput for a mount inside."""
+def entries_of(directory: int, names: Sequence[str], device: int, path: str) -> Entries:
+    """These entries of an open directory. A name that vanished since it was listed is left out. Raises InputOutput for a mount inside."""
     found: Entries = {}
-    with os.scandir(directory) as listing:
-        for item in listing:
-            try:
-                status = item.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            if status.st_dev != device:
-                raise InputOutput(f"another file system is mounted on {shown(join(path, item.name))}: it would not be copied")
-            found[item.name] = of(status)
+    for name in names:
+        try:
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        if status.st_dev != device:
+            raise InputOutput(f"another file system is mounted on {shown(join(path, name))}: it would not be copied")
+        found[name] = pages.of(status)
     return found
 
 
-def walk(root: int, tick: Callable[[], None]) -> Tree:
-    """The whole tree below an open directory; what vanishes during the walk is listed in `vanished`. Raises InputOutput."""
+def walk(root: int, tick: Callable[[], None], shapes: Mapping[str, int] | None = None) -> Tree:
+    """The whole tree below an open directory; what vanishes during the walk is listed in `vanished`. Raises InputOutput.
+
+    `shapes`: in how many pages an earlier walk kept each directory: as many now, so that what is known of its names stands on the same page.
+    """
     status = os.fstat(root)
-    tree = Tree(of(status))
-    todo = [""]
-    while todo:
-        path = todo.pop()
-        try:
-            directory = open_directory(root, path)
-        except OSError as error:
-            if error.errno in VANISHED_ERRORS:
-                tree.vanished.append(path)
-                continue
-            raise of_os_error(error, path, "cannot open the directory") from error
-        try:
-            entries = entries_of(directory, status.st_dev, path)
-        except OSError as error:
-            raise of_os_error(error, path, "cannot list the directory") from error
-        finally:
-            os.close(directory)
-        tree.directories[path] = entries
-        todo.extend(join(path, name) for name in entries if stat.S_ISDIR(entries[name].mode))
-        tick()
+    tree = Tree(pages.of(status))
+    level = [""]
+
+    def read(paths: list[str]) -> list[Listing]:
+        return [_read(root, path, status.st_dev, (shapes or {}).get(path, 0)) for path in paths]
+
+    while level:
+        found = _in_order(level, read, tick)
+        level = []
+        for listing in found:
+            tree.take(listing)
+            level += listing.directories
     return tree
+
+
+def _in_order(paths: list[str], read: Callable[[list[str]], list[Listing]], tick: Callable[[], None]) -> list[Listing]:
+    """In the order of `paths`, whichever worker is the fastest: the first name of an inode must not depend on chance."""
+    tick()
+    if len(paths) < _WORTH_FORKING:
+        return read(paths)
+    tasks = [paths[start:start + _DIRECTORIES_PER_TASK] for start in range(0, len(paths), _DIRECTORIES_PER_TASK)]
+    answers = workers.run(range(len(tasks)), lambda number: (number, read(tasks[number])), tick)
+    return [listing for _, listings in sorted(answers, key=lambda answer: answer[0]) for listing in listings]
+
+
+def _read(root: int, path: str, device: int, shape: int) -> Listing:
+    listing = Listing(path)
+    try:
+        directory = open_directory(root, path)
+    except OSError as error:
+        if error.errno in VANISHED_ERRORS:
+            listing.vanished = True
+            return listing
+        raise of_os_error(error, path, "cannot open the directory") from error
+    try:
+        names = os.listdir(directory)
+        for group in pages.by_page(names, shape or pages.pages_for(len(names))):
+            _add_page(listing, entries_of(directory, group, device, path))
+    except OSError as error:
+        raise of_os_error(error, path, "cannot list the directory") from error
+    finally:
+        os.close(directory)
+    listing.counts.directory_bytes = _packed_size(names)
+    return listing
+
+
+def _add_page(listing: Listing, entries: Entries) -> None:
+    for name, entry in entries.items():
+        if entry.has_other_names:
+            listing.shared[name] = entry
+            continue
+        listing.counts.add(entry)
+        if entry.is_directory:
+            listing.directories.append(join(listing.path, name))
+    listing.pages.append(pages.pack(entries))
+
+
+def _packed_size(names: Sequence[str]) -> int:
+    """Bytes of a fresh ext4 directory: 8 bytes and the name an entry, rounded to 4; an indexed one is filled to two thirds or so."""
+    used = 24 + sum(8 + (len(os.fsencode(name)) + 3) // 4 * 4 for name in names)
+    return BLOCK if used <= BLOCK - 64 else -(-(used * 7 // 4) // BLOCK) * BLOCK
 
 
 def demand_complete(tree: Tree) -> None:
@@ -158,53 +260,13 @@ def demand_complete(tree: Tree) -> None:
         raise SourceChanged(f"{shown(tree.vanished[0])} vanished while the stopped source was read")
 
 
-def count(tree: Tree, xattr_blocks: int = 0) -> TreeCounts:
-    """The counts of a tree, each inode once."""
-    kinds = {stat.S_IFREG: 0, stat.S_IFDIR: 1, stat.S_IFLNK: 0}
-    seen: set[int] = set()
-    others = hard_links = apparent = allocated = 0
-    directory_bytes = 0
-    for entries in tree.directories.values():
-        directory_bytes += _packed_size(entries)
-        for entry in entries.values():
-            if entry.nlink > 1 and not entry.is_directory:
-                if entry.ino in seen:
-                    hard_links += 1
-                    continue
-                seen.add(entry.ino)
-            if entry.kind in kinds:
-                kinds[entry.kind] += 1
-            else:
-                others += 1
-            if entry.is_file:
-                apparent += entry.size
-                allocated += _as_written(entry)
-            elif entry.kind == stat.S_IFLNK and entry.size > _LONGEST_FAST_SYMLINK:
-                allocated += BLOCK
-    files, directories, symlinks = kinds[stat.S_IFREG], kinds[stat.S_IFDIR], kinds[stat.S_IFLNK]
-    return TreeCounts(files=files, directories=directories, symlinks=symlinks, others=others, hard_links=hard_links, bytes=apparent,
-                      allocated=allocated, directory_bytes=directory_bytes, inodes=files + directories + symlinks + others,
-                      xattr_blocks=xattr_blocks)
-
-
-def _as_written(entry: Stat) -> int:
-    whole = -(-entry.size // BLOCK) * BLOCK
-    return min(whole, entry.blocks * 512) if entry.is_sparse else whole
-
-
-def _packed_size(entries: Entries) -> int:
-    """Bytes of a fresh ext4 directory: 8 bytes and the name an entry, rounded to 4; an indexed one is filled to two thirds or so."""
-    used = 24 + sum(8 + (len(os.fsencode(name)) + 3) // 4 * 4 for name in entries)
-    return BLOCK if used <= BLOCK - 64 else -(-(used * 7 // 4) // BLOCK) * BLOCK
-
-
 def xattrs_of(target: int | str) -> dict[str, bytes]:
     """Extended attributes (ACLs and file capabilities among them) of a descriptor or of the path of `by_name`; the SELinux label aside."""
     follow = isinstance(target, int)
     try:
         names = os.listxattr(target, follow_symlinks=follow)
     except OSError as error:
-        if error.errno == 95:
+        if error.errno == errno.EOPNOTSUPP:
             return {}
         raise
     return {name: os.getxattr(target, name, follow_symlinks=follow) for name in names if name not in IGNORED_XATTRS}
@@ -215,18 +277,32 @@ def by_name(directory: int, name: str) -> str:
     return f"/proc/self/fd/{directory}/{name}"
 
 
-def count_xattr_blocks(root: int, paths: list[str]) -> int:
-    """How many inodes below these directories need a block for their attributes; hard-linked ones may count twice, vanished ones do not."""
-    return sum(_xattr_blocks_in(root, path) for path in paths)
+def tasks(tree: Tree, entries: int = 512) -> list[list[Unit]]:
+    """All pages, in lists of about so many entries: the tasks of the worker processes."""
+    found: list[list[Unit]] = []
+    task: list[Unit] = []
+    weight = 0
+    for unit, size in tree.units():
+        task.append(unit)
+        weight += size + 1
+        if weight >= entries:
+            found.append(task)
+            task, weight = [], 0
+    return found + ([task] if task else [])
 
 
-def _xattr_blocks_in(root: int, path: str) -> int:
+def count_xattr_blocks(root: int, tree: Tree, units: Sequence[Unit]) -> int:
+    """How many inodes of these pages need a block for their attributes; hard-linked ones may count twice, vanished ones do not."""
+    return sum(_xattr_blocks_in(root, tree, unit) for unit in units)
+
+
+def _xattr_blocks_in(root: int, tree: Tree, unit: Unit) -> int:
     try:
-        directory = open_directory(root, path)
+        directory = open_directory(root, unit[0])
     except OSError:
         return 0
     try:
-        return sum(1 for name in os.listdir(directory) if _needs_block(directory, name))
+        return sum(1 for name in tree.unpack(unit) if _needs_block(directory, name))
     finally:
         os.close(directory)
 
@@ -237,17 +313,3 @@ def _needs_block(directory: int, name: str) -> bool:
     except OSError:
         return False
     return sum(16 + len(key) + (len(value) + 3) // 4 * 4 for key, value in xattrs.items()) > _XATTRS_IN_INODE
-
-
-def batches(tree: Tree, size: int = 512) -> Iterator[list[str]]:
-    """Directories in lists of about `size` entries: the tasks of the worker processes."""
-    batch: list[str] = []
-    weight = 0
-    for path, entries in tree.directories.items():
-        batch.append(path)
-        weight += len(entries) + 1
-        if weight >= size:
-            yield batch
-            batch, weight = [], 0
-    if batch:
-        yield batch

@@ -5,85 +5,73 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass, field
-from typing import Callable, Iterable
+from typing import Callable, Iterable, Mapping, Sequence
 
-from . import content, finish, scan
-from .bulk import Copied, Scene, open_source
+from . import bulk, content, finish, pages, proof, scan
+from .bulk import Copied, Ledger, Scene, Task, open_source
 from .failures import REPLACED_ERRORS, VANISHED_ERRORS, of_os_error
 from .finish import NotKept
-from .prepare import is_empty
-from .proof import Known, known_of
-from .scan import Place, Stat
+from .pages import Stat
+from .prepare import Piece, is_empty
+from .proof import Known
+from .scan import Place, Tree
 
-_ENTRIES_PER_TASK = 512
-_BYTES_PER_TASK = 64 << 20
-
-Ledger = dict[str, dict[str, Copied]]
-# One side of a hard link, as (inode, number of names): source and destination.
-LinkPair = tuple[tuple[int, int], tuple[int, int]]
-
-
-@dataclass(frozen=True)
-class Part:
-    """Names of one directory to verify; `listing`: also that both sides hold no other names."""
-
-    path: str
-    names: tuple[str, ...]
-    listing: bool
+# One name of a hard-linked inode: source inode, destination inode, number of names of the latter, proof that outlives the pass (b"": none).
+LinkSeen = tuple[Place, int, int, int, bytes]
+_NOTHING = Known()
+_MODULUS = 2**128
 
 
 @dataclass
 class Found:
-    """What verification saw. `different`: (path, what); `changed`: paths of the source that moved since the pass scanned them."""
+    """What verification saw. `different`: (path, what); `changed`: paths of the source that moved since the pass scanned them; `unproven`: files of
+    which no proof outlives the pass; `pieces`: what is known now of their names; `rows`: the sum of all rows, see _row."""
 
     entries: int = 0
     hashed: int = 0
     carried: int = 0
     read: int = 0
-    known: list[tuple[str, str, Known]] = field(default_factory=list)
+    unproven_files: int = 0
+    unproven_bytes: int = 0
+    rows: int = 0
     different: list[tuple[str, str]] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     not_kept: list[NotKept] = field(default_factory=list)
-    links: list[tuple[Place, LinkPair]] = field(default_factory=list)
+    links: list[LinkSeen] = field(default_factory=list)
+    pieces: list[tuple[Piece, bytes]] = field(default_factory=list)
+    big: dict[Place, Known] = field(default_factory=dict)
 
     def add(self, other: Found) -> None:
-        self.entries += other.entries
-        self.hashed += other.hashed
-        self.carried += other.carried
-        self.read += other.read
-        for mine, more in ((self.known, other.known), (self.different, other.different), (self.changed, other.changed),
-                           (self.not_kept, other.not_kept), (self.links, other.links)):
+        """Everything but the pieces, which are too many to keep."""
+        for name in ("entries", "hashed", "carried", "read", "unproven_files", "unproven_bytes"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.rows = (self.rows + other.rows) % _MODULUS
+        for mine, more in ((self.different, other.different), (self.changed, other.changed), (self.not_kept, other.not_kept),
+                           (self.links, other.links)):
             mine.extend(more)  # type: ignore[arg-type]
+        self.big.update(other.big)
+
+    @property
+    def digest(self) -> str:
+        """Of the whole tree, whatever the order in which it was walked."""
+        return f"{self.rows:032x}"
 
 
-def tasks(scene: Scene) -> list[list[Part]]:
-    """The whole tree in tasks of about equal work; large files that are not proven come first and alone."""
-    alone: list[list[Part]] = []
-    together: list[list[Part]] = []
-    batch: list[Part] = []
-    weight = 0
-    for path, entries in scene.tree.directories.items():
-        big = {name for name, entry in entries.items() if entry.is_file and entry.size >= _BYTES_PER_TASK}
-        alone += [[Part(path, (name,), False)] for name in big]
-        names = [name for name in entries if name not in big]
-        for start in range(0, len(names) or 1, _ENTRIES_PER_TASK):
-            batch.append(Part(path, tuple(names[start:start + _ENTRIES_PER_TASK]), start == 0))
-            weight += len(batch[-1].names) + 1
-            if weight >= _ENTRIES_PER_TASK:
-                together.append(batch)
-                batch, weight = [], 0
-    alone.sort(key=lambda parts: -scene.tree.directories[parts[0].path][parts[0].names[0]].size)
-    return alone + together + ([batch] if batch else [])
+def tasks(scene: Scene) -> list[Task]:
+    """The whole tree in tasks of about equal work."""
+    return bulk.tasks(scene.prepared, lambda piece: True, scene.prepared.big)
 
 
-def verifier(scene: Scene, ledger: Ledger) -> Callable[[list[Part]], Found]:
-    """The function that a worker runs on each task."""
-    followers = scene.tree.followers
+def verifier(scene: Scene, ledger: Ledger, todo: list[Task], pause: Callable[[int], None], reads: bool) -> Callable[[int], Found]:
+    """The function that a worker runs on the number of each task. `reads`: content is compared too."""
+    kind = _Contents if reads else _Metadata
 
-    def verify(parts: list[Part]) -> Found:
-        found = Found()
-        for part in parts:
-            _Directory(scene, ledger, followers, found, part).verify()
+    def verify(number: int) -> Found:
+        found, task = Found(), todo[number]
+        if task.alone is not None:
+            kind(scene, ledger, found, task.alone[0], pause).alone(task.alone[1])
+        for piece in task.pieces:
+            kind(scene, ledger, found, piece.unit[0], pause).piece(piece)
         return found
 
     return verify
@@ -92,79 +80,125 @@ def verifier(scene: Scene, ledger: Ledger) -> Callable[[list[Part]], Found]:
 def verify_root(scene: Scene) -> Found:
     """The metadata of the two top directories."""
     found = Found(entries=1)
-    source, dest = scan.of(os.fstat(scene.source)), scan.of(os.fstat(scene.dest))
+    source, dest = pages.of(os.fstat(scene.source)), pages.of(os.fstat(scene.dest))
     if source.identity != scene.tree.root.identity:
         found.changed.append("")
-    what = finish.difference(source, dest) or finish.xattr_difference(scan.xattrs_of(scene.source), scan.xattrs_of(scene.dest))
-    if what:
-        found.different.append(("", what))
+    xattrs = scan.xattrs_of(scene.dest)
+    words = finish.differences(source, dest) + finish.xattr_differences(scan.xattrs_of(scene.source), xattrs)
+    words.append(finish.flags_difference(scene.source, scene.dest))
+    found.different += [("", what) for what in words if what and finish.loss_of(what) not in scene.accepted][:1]
+    found.rows = int.from_bytes(_row("", dest, "", xattrs, b""), "big")
     return found
 
 
-class _Directory:
-    """Verification of some names of one directory pair."""
+class _Metadata:
+    """Verification of some names of one directory: everything but content."""
 
-    def __init__(self, scene: Scene, ledger: Ledger, followers: set[Place], found: Found, part: Part) -> None:
-        self.scene, self.found, self.part, self.followers = scene, found, part, followers
-        self.copied = ledger.get(part.path, {})
-        self.expected = scene.tree.directories[part.path]
+    def __init__(self, scene: Scene, ledger: Ledger, found: Found, path: str, pause: Callable[[int], None]) -> None:
+        self.scene, self.ledger, self.found, self.path, self.pause = scene, ledger, found, path, pause
         self.source = self.dest = -1
+        self.learned: dict[str, Known] = {}
+        self.copied: Mapping[str, Copied] = {}
+        self.known: Mapping[str, Known] = {}
 
-    def verify(self) -> None:
-        path = self.part.path
+    def piece(self, piece: Piece) -> None:
+        entries = self.scene.tree.unpack(piece.unit)
+        self.copied = self.ledger.of(piece, entries)
+        self.known = self.scene.knowledge.page(piece.unit)
+        chosen = [(name, entry) for name, entry in list(entries.items())[piece.start:piece.stop]
+                  if not self.scene.tree.is_big((self.path, name), entry)]
+        self._verify(chosen, listing=piece.start == 0 and piece.unit[1] == 0)
+        self.found.pieces.append((piece, proof.pack(self.learned)))
+
+    def alone(self, name: str) -> None:
+        place = (self.path, name)
+        if place in self.ledger.big:
+            self.copied = {name: self.ledger.big[place]}
+        self.known = {name: self.scene.knowledge.of_big(place)}
+        self._verify([(name, self.scene.tree.find(place))], listing=False)
+        self.found.big.update({(self.path, name): known for name, known in self.learned.items()})
+
+    def _verify(self, chosen: Sequence[tuple[str, Stat]], listing: bool) -> None:
         try:
-            self.source = scan.open_directory(self.scene.source, path)
-            self.dest = scan.open_directory(self.scene.dest, path)
-            if self.part.listing:
+            self.source = scan.open_directory(self.scene.source, self.path)
+            self.dest = scan.open_directory(self.scene.dest, self.path)
+            if listing:
                 self._compare_listings()
-            for name in self.part.names:
-                self._verify_entry(name)
+            for name, expected in chosen:
+                self._verify_entry(name, expected)
         except OSError as error:
             if error.errno not in VANISHED_ERRORS:
-                raise of_os_error(error, path, "cannot verify the directory") from error
+                raise of_os_error(error, self.path, "cannot verify the directory") from error
             if self.source < 0:
-                self.found.changed.append(path)
+                self.found.changed.append(self.path)
             else:
-                self.found.different.append((path, "missing or not a directory"))
+                self.found.different.append((self.path, "missing or not a directory"))
         finally:
             for descriptor in (self.source, self.dest):
                 if descriptor >= 0:
                     os.close(descriptor)
 
     def _compare_listings(self) -> None:
-        expected = self.expected.keys()
-        self.found.changed += [self._full(name) for name in expected ^ set(os.listdir(self.source))]
-        for name in set(os.listdir(self.dest)) - expected:
-            if self.part.path == "" and name == scan.LOST_AND_FOUND and _is_empty_directory(self.dest, name):
+        """That there are no other names. Names are many: as long as there are as many as expected, and each of those is there, nobody lists them."""
+        number = self.scene.tree.names_in(self.path)
+        if _entries_in(self.source) != number:
+            self.found.changed += [self._full(name) for name in self._expected_names() ^ set(os.listdir(self.source))]
+        if _entries_in(self.dest) == number:
+            return
+        for name in set(os.listdir(self.dest)) - self._expected_names():
+            if self.path == "" and name == scan.LOST_AND_FOUND and _is_empty_directory(self.dest, name):
                 continue
             self.found.different.append((self._full(name), "entry that the source does not have"))
 
-    def _full(self, name: str) -> str:
-        return scan.join(self.part.path, name)
+    def _expected_names(self) -> set[str]:
+        return {name for number in range(len(self.scene.tree.pages[self.path])) for name in self.scene.tree.unpack((self.path, number))}
 
-    def _verify_entry(self, name: str) -> None:
+    def _full(self, name: str) -> str:
+        return scan.join(self.path, name)
+
+    def _verify_entry(self, name: str, expected: Stat) -> None:
         full = self._full(name)
+        unproven = expected.is_file and not self._is_follower(name, expected)
         try:
-            source = scan.of(os.stat(name, dir_fd=self.source, follow_symlinks=False))
+            source = pages.of(os.stat(name, dir_fd=self.source, follow_symlinks=False))
+            dest = pages.of(os.stat(name, dir_fd=self.dest, follow_symlinks=False))
+            self.found.entries += 1
+            if source.identity != expected.identity:
+                self.found.changed.append(full)
+            known = self.known.get(name, _NOTHING)
+            if known.proves(source, dest):
+                self.found.carried += source.size if source.is_file and not self._is_follower(name, expected) else 0
+                self.learned[name] = known
+            else:
+                self._compare_guarded(name, full, expected, source, dest, known)
+            if expected.has_other_names or source.has_other_names or dest.has_other_names:
+                learned = self.learned.get(name, _NOTHING)
+                self.found.links.append(((self.path, name), source.ino, dest.ino, dest.nlink, source.identity if learned.pair else b""))
+            self.found.rows += int.from_bytes(self.learned.get(name, _NOTHING).row, "big")
+            unproven = unproven and not (name in self.learned and self.learned[name].pair and source.identity == expected.identity)
+        except FileNotFoundError:
+            self._note_missing(name, full, expected)
+        if unproven:
+            self.found.unproven_files += 1
+            self.found.unproven_bytes += expected.size
+
+    def _note_missing(self, name: str, full: str, expected: Stat) -> None:
+        try:
+            source = pages.of(os.stat(name, dir_fd=self.source, follow_symlinks=False))
         except FileNotFoundError:
             self.found.changed.append(full)
             return
-        try:
-            dest = scan.of(os.stat(name, dir_fd=self.dest, follow_symlinks=False))
-        except FileNotFoundError:
-            self._note_missing(full, source, name)
-            return
-        self.found.entries += 1
-        if source.identity != self.expected[name].identity:
+        if source.identity != expected.identity:
             self.found.changed.append(full)
-        if (source.nlink > 1 or dest.nlink > 1) and not source.is_directory:
-            self.found.links.append(((self.part.path, name), ((source.ino, source.nlink), (dest.ino, dest.nlink))))
-        known = known_of(self.scene.knowledge, self.part.path, name)
-        if known is not None and known.proves(source, dest):
-            self.found.carried += source.size if source.is_file and not self._is_follower(name) else 0
-            return
+        if finish.loss_of(finish.kind_in_words(expected.kind)) not in self.scene.accepted:
+            self.found.different.append((full, "missing"))
+
+    def _is_follower(self, name: str, expected: Stat) -> bool:
+        return expected.has_other_names and (self.path, name) in self.scene.tree.followers
+
+    def _compare_guarded(self, name: str, full: str, expected: Stat, source: Stat, dest: Stat, known: Known) -> None:
         try:
-            self._compare(name, full, source, dest, known)
+            self._compare(name, full, expected, source, dest, known)
         except content.Torn:
             self.found.changed.append(full)
         except OSError as error:
@@ -173,49 +207,87 @@ class _Directory:
                 raise of_os_error(error, full, "cannot verify") from error
             self.found.changed.append(full)
 
-    def _note_missing(self, full: str, source: Stat, name: str) -> None:
-        if source.identity != self.expected[name].identity:
-            self.found.changed.append(full)
-        self.found.different.append((full, "missing"))
-
-    def _is_follower(self, name: str) -> bool:
-        return (self.part.path, name) in self.followers
-
-    def _compare(self, name: str, full: str, source: Stat, dest: Stat, known: Known | None) -> None:
-        what = finish.difference(source, dest)
-        if what == "mtime" and finish.is_coarse(source, dest) and source.identity == self.expected[name].identity:
+    def _compare(self, name: str, full: str, expected: Stat, source: Stat, dest: Stat, known: Known) -> None:
+        words = finish.differences(source, dest)
+        if "mtime" in words and finish.is_coarse(source, dest) and source.identity == expected.identity:
             self.found.not_kept.append(NotKept("mtime", full, "the destination's file system does not keep such times"))
-        if not what and stat.S_ISLNK(source.mode) and os.readlink(name, dir_fd=self.source) != os.readlink(name, dir_fd=self.dest):
-            what = "target"
-        what = what or finish.xattr_difference(scan.xattrs_of(scan.by_name(self.source, name)), scan.xattrs_of(scan.by_name(self.dest, name)))
-        blocks = b""
-        if dest.is_file and source.is_file and not self._is_follower(name):
-            blocks, equal = self._compare_content(name, full, source, dest, known)
-            what = what or ("" if equal else "content")
-        # A further name of a hard-linked inode leaves its content to the first; one that was exchanged meanwhile has nobody to vouch for it.
-        vouched = not self._is_follower(name) or source.identity == self.expected[name].identity
+        target, blocks = "", b""
+        if source.is_link and dest.is_link:
+            target = os.readlink(name, dir_fd=self.dest)
+            words += ["target"] if os.readlink(name, dir_fd=self.source) != target else []
+        xattrs = scan.xattrs_of(scan.by_name(self.dest, name))
+        words += finish.xattr_differences(scan.xattrs_of(scan.by_name(self.source, name)), xattrs)
+        if source.is_directory and dest.is_directory:
+            words.append(self._flags_difference(name))
+        follows = self._is_follower(name, expected)
+        if dest.is_file and source.is_file and not follows:
+            blocks, different = self._compare_content(name, full, source, dest, known)
+            words += different
+        what = next((word for word in words if word and finish.loss_of(word) not in self.scene.accepted), "")
         if what:
             self.found.different.append((full, what))
-        if what or not vouched:
-            self.found.known.append((self.part.path, name, Known(dest.identity, blocks)))
-        else:
-            self.found.known.append((self.part.path, name, Known(dest.identity, blocks, source.identity, self.scene.fence.settled(source))))
+        # A further name of a hard-linked inode leaves its content to the first; one that was exchanged meanwhile has nobody to vouch for it.
+        if what or (follows and source.identity != expected.identity):
+            self.learned[name] = Known.of_copy(dest, blocks)
+            return
+        row = b"" if follows else _row(self._names_of(name, expected), dest, target, xattrs, blocks)
+        self.learned[name] = Known.of(source, dest, blocks, row, self.scene.fence.settled(source))
 
-    def _compare_content(self, name: str, full: str, source: Stat, dest: Stat, known: Known | None) -> tuple[bytes, bool]:
-        """Digests of the copy, and whether they are the original's."""
+    def _names_of(self, name: str, expected: Stat) -> str:
+        if not expected.has_other_names:
+            return self._full(name)
+        return "\0".join(sorted(scan.join(*place) for place in self.scene.tree.links.get(expected.ino, [(self.path, name)])))
+
+    def _flags_difference(self, name: str) -> str:
+        source = open_source(self.source, name)
+        try:
+            dest = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.dest)
+            try:
+                return finish.flags_difference(source, dest)
+            finally:
+                os.close(dest)
+        finally:
+            os.close(source)
+
+    def _compare_content(self, name: str, full: str, source: Stat, dest: Stat, known: Known) -> tuple[bytes, list[str]]:
+        """Digests of the copy's blocks, and in what it differs."""
+        return b"", ["holes"] if source.is_sparse and not dest.is_sparse else []
+
+
+class _Contents(_Metadata):
+    """Verification of everything."""
+
+    def _compare_content(self, name: str, full: str, source: Stat, dest: Stat, known: Known) -> tuple[bytes, list[str]]:
         copied = self.copied.get(name)
         there = self._dest_digests(name, dest, known, copied)
         if source.size != dest.size:
-            return there, False
+            return there, []
         here = self._source_digests(name, source, known, copied)
         if here is None:
             self.found.changed.append(full)
-            return there, False
+            return there, ["content"]
         self.found.hashed += source.size
-        return there, here == there
+        words = ["content"] if here != there else [self._flags_difference(name)]
+        if here == there and (source.is_sparse or dest.is_sparse):
+            words.append(self._holes_difference(name, source, dest))
+        return there, words
 
-    def _dest_digests(self, name: str, dest: Stat, known: Known | None, copied: Copied | None) -> bytes:
-        if known is not None and known.dest == dest.identity and known.blocks and (copied is None or not copied.written):
+    def _holes_difference(self, name: str, source: Stat, dest: Stat) -> str:
+        original = open_source(self.source, name)
+        try:
+            copy = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.dest)
+            try:
+                # What lies between two file systems' block sizes says nothing.
+                grain = max(os.fstatvfs(original).f_bsize, os.fstatvfs(copy).f_bsize)
+                wanted, there = (content.coarse(content.allocated(descriptor, source.size), source.size, grain) for descriptor in (original, copy))
+                return "" if wanted == there else "holes"
+            finally:
+                os.close(copy)
+        finally:
+            os.close(original)
+
+    def _dest_digests(self, name: str, dest: Stat, known: Known, copied: Copied | None) -> bytes:
+        if (copied is None or not copied.written) and known.knows_copy(dest):
             return known.blocks
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.dest)
         try:
@@ -223,7 +295,7 @@ class _Directory:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
             if copied is not None and copied.rewritten is not None and copied.dest == dest.identity:
                 return self._read_back(descriptor, dest.size, copied.blocks, copied.rewritten)
-            digests, read = content.read_digests(descriptor, dest.size, dest.is_sparse, self.scene.meter.add)
+            digests, read = content.read_digests(descriptor, dest.size, self.pause)
             self.found.read += read
             return digests
         finally:
@@ -236,26 +308,26 @@ class _Directory:
             length = min(content.BLOCK, size - number * content.BLOCK)
             data = content.read_exactly(descriptor, number * content.BLOCK, length)
             self.found.read += length
-            self.scene.meter.add(length)
+            self.pause(length)
             actual[number * content.DIGEST:(number + 1) * content.DIGEST] = content.digest(data)
         return bytes(actual)
 
-    def _source_digests(self, name: str, source: Stat, known: Known | None, copied: Copied | None) -> bytes | None:
+    def _source_digests(self, name: str, source: Stat, known: Known, copied: Copied | None) -> bytes | None:
         """None when the original does not stand still."""
         if copied is not None and copied.source == source.identity:
             return copied.blocks
-        if known is not None and known.settled and known.source == source.identity:
+        if known.knows_original(source):
             return known.blocks
         descriptor = open_source(self.source, name)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return None
             content.wait_for_writers(descriptor)
-            if scan.of(os.fstat(descriptor)).identity != source.identity:
+            if pages.of(os.fstat(descriptor)).identity != source.identity:
                 return None
-            digests, read = content.read_digests(descriptor, source.size, source.is_sparse, self.scene.meter.add)
+            digests, read = content.read_digests(descriptor, source.size, self.pause)
             self.found.read += read
-            return digests if scan.of(os.fstat(descriptor)).identity == source.identity else None
+            return digests if pages.of(os.fstat(descriptor)).identity == source.identity else None
         finally:
             os.close(descriptor)
 
@@ -264,15 +336,36 @@ def _is_empty_directory(directory: int, name: str) -> bool:
     return stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode) and is_empty(directory, name)
 
 
-def link_differences(links: list[tuple[Place, LinkPair]]) -> list[tuple[str, str]]:
+def _entries_in(directory: int) -> int:
+    with os.scandir(directory) as listing:
+        return sum(1 for _ in listing)
+
+
+def _row(names: str, entry: Stat, target: str, xattrs: Mapping[str, bytes], blocks: bytes) -> bytes:
+    """What an entry adds to the digest of the whole tree, 128 bits: its names, kind, owner, mode, size, mtime, target, attributes and content."""
+    size = 0 if entry.is_directory else entry.size
+    device = entry.rdev if stat.S_ISCHR(entry.mode) or stat.S_ISBLK(entry.mode) else 0
+    mtime = entry.mtime
+    fixed = (names, entry.mode, entry.uid, entry.gid, device, size, mtime, target, sorted(xattrs.items()), blocks)
+    return proof.mark(repr(fixed).encode("utf-8", "surrogateescape"))
+
+
+def link_differences(links: list[LinkSeen]) -> list[tuple[str, str]]:
     """Names that share an inode on one side and not on the other, or whose copy has names outside the tree."""
     names: dict[int, int] = {}
     to_dest: dict[int, int] = {}
     to_source: dict[int, int] = {}
     wrong = []
-    for _, ((inode, _), _) in links:
+    for _, inode, *_ in links:
         names[inode] = names.get(inode, 0) + 1
-    for (path, name), ((source, _), (dest, dest_names)) in links:
+    for place, source, dest, dest_names, _ in links:
         if to_dest.setdefault(source, dest) != dest or to_source.setdefault(dest, source) != source or dest_names != names[source]:
-            wrong.append((scan.join(path, name), "hard links"))
+            wrong.append((scan.join(*place), "hard links"))
     return wrong
+
+
+def unvouched(links: list[LinkSeen], tree: Tree) -> set[Place]:
+    """Further names of hard-linked inodes whose first name, which stands for their content, has no proof of the same original."""
+    proofs = {place: identity for place, *_, identity in links}
+    return {place for places in tree.links.values() for place in places[1:]
+            if not proofs.get(places[0]) or proofs.get(place) != proofs[places[0]]}

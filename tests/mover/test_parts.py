@@ -5,7 +5,6 @@ import os
 import signal
 import tempfile
 import time
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -14,10 +13,10 @@ from hypothesis import strategies as st
 from kubectl_volresize.mover import content, workers
 from kubectl_volresize.mover.failures import InputOutput, NoSpace
 from kubectl_volresize.mover.proof import Fence, Known
-from kubectl_volresize.mover.scan import Stat
+from kubectl_volresize.mover.pages import Stat
 
 SECOND = 10**9
-FILE = Stat(mode=0o100644, ino=5, nlink=1, uid=0, gid=0, rdev=0, size=10, blocks=8, atime=0, mtime=0, ctime=100 * SECOND)
+FILE = Stat(mode=0o100644, ino=5, nlink=1, uid=0, gid=0, rdev=0, size=10, blocks=8, mtime=0, ctime=100 * SECOND)
 
 
 def _fence(at_second: int, carries: bool = True, offset: float = 0.0) -> Fence:
@@ -42,11 +41,11 @@ def test_a_clock_set_back_takes_the_fence_down() -> None:
 
 @pytest.mark.parametrize("touched", [FILE._replace(ctime=1), FILE._replace(ino=6), FILE._replace(size=11), FILE._replace(mtime=1)])
 def test_a_proof_ends_with_any_touch_of_either_side(touched: Stat) -> None:
-    known = Known(FILE.identity, b"", FILE.identity, True)
+    known = Known.of(FILE, FILE, b"", b"", settled=True)
     assert known.proves(FILE, FILE)
     assert not known.proves(touched, FILE)
     assert not known.proves(FILE, touched)
-    assert not replace(known, settled=False).proves(FILE, FILE)
+    assert not Known.of(FILE, FILE, b"", b"", settled=False).proves(FILE, FILE)
 
 
 def _die(task: int) -> int:
@@ -90,11 +89,11 @@ def test_digests_do_not_depend_on_where_the_holes_are(size: int, pieces: list[tu
             if offset + length <= size:
                 os.pwrite(sparse, os.urandom(length), offset)
         os.pwrite(filled, os.pread(sparse, size, 0), 0)
-        digests, _ = content.read_digests(sparse, size, True, lambda length: None)
-        assert digests == content.read_digests(filled, size, False, lambda length: None)[0]
+        digests, _ = content.read_digests(sparse, size, lambda length: None)
+        assert digests == content.read_digests(filled, size, lambda length: None)[0]
         assert len(digests) == -(-size // content.BLOCK) * content.DIGEST
         copy = content.Copy(sparse, copied, size, lambda length: None)
-        copy.whole(True)
+        copy.whole()
         assert bytes(copy.blocks) == digests
         assert os.pread(copied, size + 1, 0) == os.pread(filled, size, 0)
     finally:
@@ -117,7 +116,7 @@ def test_a_delta_against_the_table_ends_equal_and_names_every_block_it_wrote(old
             data[position:position + 1] = b"!" if position < new_size else b""
         os.pwrite(source, data, 0)
         copy = content.Copy(source, dest, new_size, lambda length: None)
-        copy.against_table(table, False)
+        copy.against_table(table)
         assert os.pread(dest, new_size + old_size + 1, 0) == bytes(data)
         assert bytes(copy.blocks) == content.digests(bytes(data))
         old = [table[start:start + content.DIGEST] for start in range(0, len(table), content.DIGEST)]

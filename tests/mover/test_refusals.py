@@ -119,7 +119,7 @@ def test_what_a_killed_run_left_counts_as_room(make_volume: Callable[..., Path],
 def test_rclone_that_meets_a_full_disk_is_exit_20_too(make_volume: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     source, dest = make_volume("source", 128), make_volume("dest", 64)
     (source / "large").write_bytes(os.urandom(80 << 20))
-    monkeypatch.setattr(passes.measure, "demand_room", lambda *_: None)
+    monkeypatch.setattr(passes.measure, "fit", lambda source, tree, *_: tree.counts.as_tree_counts(0))
     _assert_fails(source, dest, 20)
     (source / "large").unlink()
     for number in range(80):

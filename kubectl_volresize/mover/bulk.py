@@ -23,7 +23,8 @@ _NOTHING = Known()
 
 @dataclass(frozen=True)
 class Scene:
-    """All that the workers of one pass look at; they inherit it when they are forked. `accepted`: see finish.LOSSES."""
+    """All that the workers of one pass look at; they inherit it when they are forked. `accepted`: see finish.LOSSES; `reads`: content is
+    compared, and not only size and mtime."""
 
     source: int
     dest: int
@@ -33,6 +34,7 @@ class Scene:
     fence: Fence
     meter: Meter
     accepted: frozenset[str] = frozenset()
+    reads: bool = True
 
 
 class Copied(NamedTuple):
@@ -160,6 +162,8 @@ class _Copier:
     def __init__(self, scene: Scene, path: str, pause: Callable[[int], None], batch: Batch) -> None:
         self.scene, self.path, self.pause, self.batch = scene, path, pause, batch
         self.source = self.dest = -1
+        self.inherited_xattrs: dict[str, bytes] | None = None
+        self.inherited_flags = 0
 
     def alone(self, name: str) -> None:
         if self._open():
@@ -191,6 +195,9 @@ class _Copier:
                 return False
             raise of_os_error(error, self.path, "cannot open the directory") from error
         self.dest = scan.open_directory(self.scene.dest, self.path)
+        # What a new file has before anybody gives it something: asked once a directory and not of each file.
+        self.inherited_xattrs = scan.xattrs_of(self.dest) and None
+        self.inherited_flags = finish.inherited_flags(self.dest)
         return True
 
     def _close(self) -> None:
@@ -219,27 +226,27 @@ class _Copier:
             os.close(source)
 
     def _copy_open(self, source: int, name: str, full: str, known: Known | None) -> Copied | None:
-        content.wait_for_writers(source)
         status = os.fstat(source)
         if not stat.S_ISREG(status.st_mode):
             self.batch.notes.append(f"{shown(full)} was replaced while the source was read")
             return None
-        before = pages.of(status)
-        dest, table = self._open_dest(name, before, known)
-        copy = content.Copy(source, dest, before.size, self.pause)
+        before = pages.identity(status)
+        dest, table = self._open_dest(name, pages.of(status).is_sparse, known)
+        copy = content.Copy(source, dest, status.st_size, self.pause, content.digests if self.scene.reads or table else content.no_digests)
         try:
             if table:
                 copy.against_table(table)
-            elif os.fstat(dest).st_size:
+            elif known is not None and os.fstat(dest).st_size:
                 copy.against_content()
             else:
                 copy.whole()
-            self.batch.not_kept += finish.apply_flags(source, dest, full)
-            self.batch.not_kept += finish.apply(finish.Opened(dest), full, status, scan.xattrs_of(source))
-            stable = pages.of(os.fstat(source)).identity == before.identity
+            bare = known is None
+            self.batch.not_kept += finish.apply_flags(source, dest, full, self.inherited_flags if bare else None)
+            self.batch.not_kept += finish.apply(finish.Opened(dest), full, status, scan.xattrs_of(source), self.inherited_xattrs if bare else None)
+            stable = pages.identity(os.fstat(source)) == before
             if not stable:
                 self.batch.notes.append(f"{shown(full)} changed while it was read")
-            return Copied(before.identity if stable else b"", pages.of(os.fstat(dest)).identity, bytes(copy.blocks),
+            return Copied(before if stable else b"", pages.identity(os.fstat(dest)) if table else b"", bytes(copy.blocks),
                           tuple(copy.rewritten) if table else None, bool(copy.written))
         except content.Torn:
             self.batch.notes.append(f"{shown(full)} shrank while it was read")
@@ -249,7 +256,7 @@ class _Copier:
             self.batch.written += copy.written
             os.close(dest)
 
-    def _open_dest(self, name: str, source: Stat, known: Known | None) -> tuple[int, bytes]:
+    def _open_dest(self, name: str, sparse: bool, known: Known | None) -> tuple[int, bytes]:
         """The copy so far, with the digests of its content when they are known; an empty file when nothing there is of use."""
         flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
         if known is None:
@@ -258,7 +265,7 @@ class _Copier:
         found = pages.of(os.fstat(dest))
         if known.knows_copy(found):
             return dest, known.blocks
-        if found.is_sparse or source.is_sparse:
+        if found.is_sparse or sparse:
             # Which zeros are holes in a file that somebody else began is not worth finding out. Not removed: other names may share the inode.
             os.ftruncate(dest, 0)
         return dest, b""

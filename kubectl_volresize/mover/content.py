@@ -15,7 +15,10 @@ CHUNK = 8 * BLOCK
 DIGEST = 16
 
 
-def _choose() -> Callable[[bytes | memoryview], bytes]:
+Bytes = bytes | memoryview
+
+
+def _choose() -> Callable[[Bytes], bytes]:
     """SHA-256 (cut to 128 bits) where the processor has instructions for it, three times slower than BLAKE2b where not."""
     with open("/proc/cpuinfo", encoding="ascii", errors="replace") as info:
         words = set(info.read(8192).split())
@@ -32,12 +35,17 @@ class Torn(Exception):
     """The file shrank while it was read."""
 
 
-def digests(data: bytes | memoryview) -> bytes:
+def digests(data: Bytes) -> bytes:
     """Digests of the blocks of `data`, joined; the last block may be short."""
     if len(data) <= BLOCK:
         return digest(data) if data else b""
     view = memoryview(data)
     return b"".join(digest(view[start:start + BLOCK]) for start in range(0, len(view), BLOCK))
+
+
+def no_digests(data: Bytes) -> bytes:
+    """Where nobody will compare them."""
+    return b""
 
 
 def digests_of_hole(length: int) -> bytes:
@@ -53,7 +61,10 @@ def allocated(descriptor: int, size: int) -> Ranges | None:
 
     Blocks that are reserved and not yet written (fallocate) are no hole: a database counts on them. Where the file system does not tell, they are.
     """
-    if size == 0 or _seek(descriptor, 0, os.SEEK_HOLE, size) == size:
+    if size == 0:
+        wait_for_writers(descriptor)
+        return None
+    if _seek(descriptor, 0, os.SEEK_HOLE, size) == size:
         return None
     try:
         found = _joined(kernel.extents(descriptor, size), 1, size)
@@ -134,14 +145,15 @@ def read_exactly(descriptor: int, offset: int, length: int) -> bytes:
     return data
 
 
-def write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+def write_all(descriptor: int, data: Bytes, offset: int) -> None:
     written = os.pwrite(descriptor, data, offset)
     while written < len(data):
         written += os.pwrite(descriptor, memoryview(data)[written:], offset + written)
 
 
 def wait_for_writers(descriptor: int) -> None:
-    """Let a write(2) that is under way end before we read: SEEK_DATA takes the inode's lock (ext4, xfs), which a writer holds for the whole call."""
+    """Let a write(2) that is under way end before we read: SEEK_DATA and SEEK_HOLE take the inode's lock (ext4, xfs), which a writer holds for the
+    whole call."""
     try:
         os.lseek(descriptor, 0, os.SEEK_DATA)
     except OSError as error:
@@ -165,21 +177,27 @@ def read_digests(descriptor: int, size: int, pause: Callable[[int], None]) -> tu
 class Copy:
     """One copy under way, from descriptor to descriptor; afterwards `blocks`, `rewritten` (numbers of blocks), `read` and `written` (bytes)."""
 
-    def __init__(self, source: int, dest: int, size: int, pause: Callable[[int], None]) -> None:
-        self._source, self._dest, self._size, self._pause = source, dest, size, pause
+    def __init__(self, source: int, dest: int, size: int, pause: Callable[[int], None], hashing: Callable[[Bytes], bytes]) -> None:
+        self._source, self._dest, self._size, self._pause, self._hashing = source, dest, size, pause, hashing
         self.blocks, self.rewritten = bytearray(), list[int]()
         self.read = self.written = 0
 
     def whole(self) -> None:
         """Into an empty file."""
+        # Asking for holes waits for a write that is under way, see wait_for_writers.
         ranges = allocated(self._source, self._size)
+        if ranges is None and 0 < self._size <= BLOCK:
+            data = read_exactly(self._source, 0, self._size)
+            self._note(data, self._size)
+            self._write(data, 0)
+            return
         if ranges is not None:
             # Before the writes: those that make a file longer are given more blocks than they need (xfs).
             os.ftruncate(self._dest, self._size)
-        for offset, length, data in chunks(self._source, self._size, ranges):
-            self._note(data, length)
-            if data is not None:
-                self._write_parts(data, offset, ranges)
+        for offset, length, data_or_hole in chunks(self._source, self._size, ranges):
+            self._note(data_or_hole, length)
+            if data_or_hole is not None:
+                self._write_parts(data_or_hole, offset, ranges)
 
     def against_table(self, table: bytes) -> None:
         """Into a copy whose block digests are known: only what differs is written."""
@@ -230,17 +248,17 @@ class Copy:
 
     def _note(self, data: bytes | None, length: int) -> None:
         if data is None:
-            self.blocks += digests_of_hole(length)
+            self.blocks += digests_of_hole(length) if self._hashing is digests else b""
             return
-        self.blocks += digests(data)
+        self.blocks += self._hashing(data)
         self.read += length
         self._pause(length)
 
-    def _write(self, data: bytes | memoryview, offset: int) -> None:
+    def _write(self, data: Bytes, offset: int) -> None:
         write_all(self._dest, data, offset)
         self.written += len(data)
 
-    def _write_parts(self, data: bytes | memoryview, offset: int, ranges: Ranges | None) -> None:
+    def _write_parts(self, data: Bytes, offset: int, ranges: Ranges | None) -> None:
         if ranges is None:
             self._write(data, offset)
             return

@@ -6,9 +6,9 @@ import errno
 import os
 import stat
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Mapping, NamedTuple, Protocol
 
-from . import kernel, pages, scan
+from . import kernel, scan
 from .failures import NO_SPACE_ERRORS, NoSpace
 from .pages import Stat
 
@@ -17,6 +17,7 @@ _ROOM = 64
 # include/uapi/linux/fs.h: synchronous, no dump, no atime, synchronous directory, top directory.
 _SETTABLE_FLAGS = 0x8 | 0x40 | 0x80 | 0x10000 | 0x20000
 _UNSETTABLE_FLAGS = {0x10: "immutable", 0x20: "append-only", 0x40000000: "case-insensitive"}
+_OF_INTEREST = _SETTABLE_FLAGS | sum(_UNSETTABLE_FLAGS)
 REFUSALS = (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINVAL, errno.E2BIG, errno.ERANGE, errno.ENODATA, errno.EROFS, errno.EOVERFLOW,
             errno.ENAMETOOLONG)
 
@@ -32,7 +33,7 @@ class NotKept(NamedTuple):
 class Target(Protocol):
     """An entry of the destination, open or by its name in an open directory."""
 
-    def status(self) -> Stat: ...
+    def status(self) -> os.stat_result: ...
     def xattr_target(self) -> int | str: ...
     def own(self, uid: int, gid: int) -> None: ...
     def allow(self, mode: int) -> None: ...
@@ -40,12 +41,12 @@ class Target(Protocol):
     def free_blocks(self) -> int: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Opened:
     descriptor: int
 
-    def status(self) -> Stat:
-        return pages.of(os.fstat(self.descriptor))
+    def status(self) -> os.stat_result:
+        return os.fstat(self.descriptor)
 
     def xattr_target(self) -> int | str:
         return self.descriptor
@@ -63,13 +64,13 @@ class Opened:
         return os.fstatvfs(self.descriptor).f_bavail
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Named:
     directory: int
     name: str
 
-    def status(self) -> Stat:
-        return pages.of(os.stat(self.name, dir_fd=self.directory, follow_symlinks=False))
+    def status(self) -> os.stat_result:
+        return os.stat(self.name, dir_fd=self.directory, follow_symlinks=False)
 
     def xattr_target(self) -> int | str:
         return scan.by_name(self.directory, self.name)
@@ -92,37 +93,43 @@ class Named:
         return os.fstatvfs(self.directory).f_bavail
 
 
-def apply(target: Target, path: str, original: os.stat_result, xattrs: dict[str, bytes]) -> list[NotKept]:
-    """Make owner, xattrs, mode and times of the target those of the original. Raises NoSpace, OSError.
+def apply(target: Target, path: str, want: os.stat_result, xattrs: Mapping[str, bytes], present: Mapping[str, bytes] | None = None) -> list[NotKept]:
+    """Make owner, xattrs, mode and times of the target those of the original; `present`: its xattrs, when they are known. Raises NoSpace, OSError.
 
     The order matters: chown clears special bits and security.capability, an ACL sets the group's bits of the mode, everything moves mtime.
     """
     lost: list[NotKept] = []
-    want, have = pages.of(original), target.status()
-    if (have.uid, have.gid) != (want.uid, want.gid):
+    have = target.status()
+    owned = have.st_uid == want.st_uid and have.st_gid == want.st_gid
+    if not owned:
         try:
-            target.own(want.uid, want.gid)
+            target.own(want.st_uid, want.st_gid)
         except OSError as error:
             lost.append(_refused(error, "owner", path))
-    lost += _apply_xattrs(target, path, xattrs)
-    if not stat.S_ISLNK(want.mode):
-        have = target.status()
-        if stat.S_IMODE(have.mode) != stat.S_IMODE(want.mode):
+    if xattrs or present is None or present:
+        lost += _apply_xattrs(target, path, xattrs)
+        owned = False
+    if not stat.S_ISLNK(want.st_mode):
+        # What was changed above may have changed the mode.
+        have = have if owned else target.status()
+        if stat.S_IMODE(have.st_mode) != stat.S_IMODE(want.st_mode):
             try:
-                target.allow(stat.S_IMODE(want.mode))
+                target.allow(stat.S_IMODE(want.st_mode))
             except OSError as error:
                 lost.append(_refused(error, "mode", path))
-    if have.mtime != want.mtime:
+    if have.st_mtime_ns != want.st_mtime_ns:
         try:
-            target.touch(original.st_atime_ns, want.mtime)
+            target.touch(want.st_atime_ns, want.st_mtime_ns)
         except OSError as error:
             lost.append(_refused(error, "mtime", path))
     return lost
 
 
-def apply_flags(source: int, dest: int, path: str) -> list[NotKept]:
-    """Make the inode flags of two open entries equal, as far as chattr(1) has a say. Raises OSError."""
+def apply_flags(source: int, dest: int, path: str, present: int | None = None) -> list[NotKept]:
+    """Make the inode flags of two open entries equal, as far as chattr(1) has a say; `present`: the target's, when they are known. Raises OSError."""
     want = kernel.inode_flags(source)
+    if not want & _OF_INTEREST and present == 0:
+        return []
     lost = [NotKept(f"inode flag {name}", path, "needs a capability that the mover does not have")
             for flag, name in _UNSETTABLE_FLAGS.items() if want & flag]
     have = kernel.inode_flags(dest)
@@ -139,7 +146,12 @@ def flags_difference(source: int, dest: int) -> str:
     return "inode flags" if (kernel.inode_flags(source) ^ kernel.inode_flags(dest)) & _SETTABLE_FLAGS else ""
 
 
-def _apply_xattrs(target: Target, path: str, want: dict[str, bytes]) -> list[NotKept]:
+def inherited_flags(directory: int) -> int:
+    """What a new entry of this open directory may get of its flags; 0 for nothing. Raises OSError."""
+    return kernel.inode_flags(directory) & _OF_INTEREST
+
+
+def _apply_xattrs(target: Target, path: str, want: Mapping[str, bytes]) -> list[NotKept]:
     where = target.xattr_target()
     follow = isinstance(where, int)
     have = scan.xattrs_of(where)

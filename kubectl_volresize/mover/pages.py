@@ -10,6 +10,7 @@ from typing import Iterable, NamedTuple
 
 _PAGE_ENTRIES = 512
 _HEADER = struct.Struct("<II")
+_IDENTITY = struct.Struct("<Qqqq")
 
 
 class Stat(NamedTuple):
@@ -53,7 +54,7 @@ class Stat(NamedTuple):
     @property
     def identity(self) -> bytes:
         """Equal identities of the same name mean: nobody touched data or metadata in between (but see Fence in proof.py for mmap)."""
-        return struct.pack("<Qqqq", self.ino, self.ctime, self.mtime, self.size)
+        return _IDENTITY.pack(self.ino, self.ctime, self.mtime, self.size)
 
 
 _COLUMNS = "IQIIIQqqqq"
@@ -64,6 +65,11 @@ Entries = dict[str, Stat]
 def of(found: os.stat_result) -> Stat:
     return Stat(found.st_mode, found.st_ino, found.st_nlink, found.st_uid, found.st_gid, found.st_rdev, found.st_size, found.st_blocks,
                 found.st_mtime_ns, found.st_ctime_ns)
+
+
+def identity(found: os.stat_result) -> bytes:
+    """Stat.identity of what lstat answered."""
+    return _IDENTITY.pack(found.st_ino, found.st_ctime_ns, found.st_mtime_ns, found.st_size)
 
 
 def pages_for(entries: int) -> int:

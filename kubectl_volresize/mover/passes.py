@@ -13,7 +13,7 @@ from .failures import NO_SPACE_ERRORS, Different, InputOutput, NoSpace, NotRepro
 from .finish import loss_of
 from .meter import Meter
 from .pages import Stat
-from .prepare import link, nothing_to_prepare, prepare
+from .prepare import Preparation, link, nothing_to_prepare, prepare
 from .progress import Progress
 from .proof import Fence, Knowledge, Known
 from .report import PassFigures, Reporter
@@ -120,7 +120,7 @@ class Move:
         tree = scan.walk(self.source, progress.tick)
         scan.demand_complete(tree)
         self.report.tree = tree.counts.as_tree_counts(0)
-        scene = Scene(self.source, self.dest, tree, nothing_to_prepare(tree), self.knowledge, proof.no_fence(), self.meter, self.options.accepted)
+        scene = self._scene(tree, nothing_to_prepare(tree), proof.no_fence())
         started = time.monotonic()
         found = self._verify(scene, Ledger(), progress, self.options.rate)
         progress.end()
@@ -195,7 +195,10 @@ class Move:
         self.report.lose(prepared.not_kept)
         for path in prepared.vanished:
             self.report.note(f"{shown(path)} vanished")
-        return Scene(self.source, self.dest, tree, prepared, self.knowledge, fence, self.meter, self.options.accepted)
+        return self._scene(tree, prepared, fence)
+
+    def _scene(self, tree: scan.Tree, prepared: Preparation, fence: Fence) -> Scene:
+        return Scene(self.source, self.dest, tree, prepared, self.knowledge, fence, self.meter, self.options.accepted, self.options.reads)
 
     def _copy(self, scene: Scene, kind: str, rate: int, figures: PassFigures, progress: Progress) -> Ledger:
         prepared = scene.prepared
@@ -256,7 +259,7 @@ class Move:
         found = verify.verify_root(scene)
         todo = verify.tasks(scene)
         learning = _Learning(scene.tree, self.knowledge)
-        for part in workers.run(range(len(todo)), verify.verifier(scene, ledger, todo, self.meter.pause(rate), self.options.reads), progress.tick):
+        for part in workers.run(range(len(todo)), verify.verifier(scene, ledger, todo, self.meter.pause(rate)), progress.tick):
             found.add(part)
             learning.take(part)
             progress.files = found.entries

@@ -21,12 +21,14 @@ _NO_MARK = bytes(_MARK)
 
 @dataclass(frozen=True)
 class Fence:
-    """A moment before which all of the source was written to disk. `carries`: proofs of this file system type may be carried over at all."""
+    """A moment before which all of the source was written to disk. `carries`: proofs of this file system type may be carried over at all;
+    `another_pass`: there is one that something could be carried to."""
 
     realtime_ns: int
     clock_offset: float
     settle_ns: int
     carries: bool
+    another_pass: bool = True
 
     def settled(self, entry: Stat) -> bool:
         """True when every write after the fence must move this ctime, and no write of before is still on its way.
@@ -51,7 +53,7 @@ def raise_fence(source: int, settle_seconds: float) -> Fence:
 
 def no_fence() -> Fence:
     """For the pass after which there is no other: nothing that it reads is carried anywhere."""
-    return Fence(time.time_ns(), _clock_offset(), 0, False)
+    return Fence(time.time_ns(), _clock_offset(), 0, False, False)
 
 
 def _clock_offset() -> float:

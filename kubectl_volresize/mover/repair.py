@@ -3,6 +3,7 @@ writing moves times and clears special bits."""
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass, field
 from typing import Callable
 
@@ -10,7 +11,6 @@ from . import bulk, finish, scan
 from .bulk import Scene, Task
 from .failures import REPLACED_ERRORS, VANISHED_ERRORS, of_os_error
 from .finish import NotKept
-from .pages import of
 from .prepare import BY_RCLONE, METADATA, Piece
 
 
@@ -68,12 +68,12 @@ def _repair_entry(source: int, dest: int, path: str, name: str) -> list[NotKept]
     full = scan.join(path, name)
     try:
         status = os.stat(name, dir_fd=source, follow_symlinks=False)
-        want = of(status)
         xattrs = scan.xattrs_of(scan.by_name(source, name))
         target = finish.Named(dest, name)
-        if target.status().kind != want.kind:
+        kind = stat.S_IFMT(status.st_mode)
+        if stat.S_IFMT(target.status().st_mode) != kind:
             return []
-        lost = _repair_flags(source, dest, name, full) if want.is_directory or want.is_file else []
+        lost = _repair_flags(source, dest, name, full) if kind in (stat.S_IFREG, stat.S_IFDIR) else []
         return lost + finish.apply(target, full, status, xattrs)
     except OSError as error:
         # On either side: the source's entry vanished, or was never copied since it had vanished. Verification names what is missing.

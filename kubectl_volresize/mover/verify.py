@@ -18,6 +18,8 @@ from .scan import Place, Tree
 
 # One name of a hard-linked inode: source inode, destination inode, number of names of the latter, proof that outlives the pass (b"": none).
 LinkSeen = tuple[Place, int, int, int, bytes]
+# Extended attributes by name, of those that have any.
+Attributes = dict[str, dict[str, bytes]]
 _NOTHING = Known()
 _MODULUS = 2**128
 
@@ -62,9 +64,9 @@ def tasks(scene: Scene) -> list[Task]:
     return bulk.tasks(scene.prepared, lambda piece: True, scene.prepared.big)
 
 
-def verifier(scene: Scene, ledger: Ledger, todo: list[Task], pause: Callable[[int], None], reads: bool) -> Callable[[int], Found]:
-    """The function that a worker runs on the number of each task. `reads`: content is compared too."""
-    kind = _Contents if reads else _Metadata
+def verifier(scene: Scene, ledger: Ledger, todo: list[Task], pause: Callable[[int], None]) -> Callable[[int], Found]:
+    """The function that a worker runs on the number of each task."""
+    kind = _Contents if scene.reads else _Metadata
 
     def verify(number: int) -> Found:
         found, task = Found(), todo[number]
@@ -98,6 +100,7 @@ class _Metadata:
         self.scene, self.ledger, self.found, self.path, self.pause = scene, ledger, found, path, pause
         self.source = self.dest = -1
         self.learned: dict[str, Known] = {}
+        self.xattrs: tuple[Attributes, Attributes] = ({}, {})
         self.copied: Mapping[str, Copied] = {}
         self.known: Mapping[str, Known] = {}
 
@@ -124,8 +127,12 @@ class _Metadata:
             self.dest = scan.open_directory(self.scene.dest, self.path)
             if listing:
                 self._compare_listings()
+            sources, dests = (_stats(directory, [name for name, _ in chosen]) for directory in (self.source, self.dest))
+            unproven = [name for name, source in sources.items() if name in dests and not self._known(name).proves(source, dests[name])]
+            # After the stats: a proof must not bind attributes of before to an identity of after.
+            self.xattrs = _xattrs(self.source, unproven), _xattrs(self.dest, unproven)
             for name, expected in chosen:
-                self._verify_entry(name, expected)
+                self._verify_entry(name, expected, sources.get(name), dests.get(name))
         except OSError as error:
             if error.errno not in VANISHED_ERRORS:
                 raise of_os_error(error, self.path, "cannot verify the directory") from error
@@ -156,42 +163,34 @@ class _Metadata:
     def _full(self, name: str) -> str:
         return scan.join(self.path, name)
 
-    def _verify_entry(self, name: str, expected: Stat) -> None:
-        full = self._full(name)
-        unproven = expected.is_file and not self._is_follower(name, expected)
-        try:
-            source = pages.of(os.stat(name, dir_fd=self.source, follow_symlinks=False))
-            dest = pages.of(os.stat(name, dir_fd=self.dest, follow_symlinks=False))
-            self.found.entries += 1
-            if source.identity != expected.identity:
-                self.found.changed.append(full)
-            known = self.known.get(name, _NOTHING)
-            if known.proves(source, dest):
-                self.found.carried += source.size if source.is_file and not self._is_follower(name, expected) else 0
-                self.learned[name] = known
-            else:
-                self._compare_guarded(name, full, expected, source, dest, known)
-            if expected.has_other_names or source.has_other_names or dest.has_other_names:
-                learned = self.learned.get(name, _NOTHING)
-                self.found.links.append(((self.path, name), source.ino, dest.ino, dest.nlink, source.identity if learned.pair else b""))
-            self.found.rows += int.from_bytes(self.learned.get(name, _NOTHING).row, "big")
-            unproven = unproven and not (name in self.learned and self.learned[name].pair and source.identity == expected.identity)
-        except FileNotFoundError:
-            self._note_missing(name, full, expected)
-        if unproven:
+    def _known(self, name: str) -> Known:
+        return self.known.get(name, _NOTHING)
+
+    def _verify_entry(self, name: str, expected: Stat, source: Stat | None, dest: Stat | None) -> None:
+        full, follows = self._full(name), self._is_follower(name, expected)
+        if source is None or source.identity != expected.identity:
+            self.found.changed.append(full)
+        if source is not None and dest is None and finish.loss_of(finish.kind_in_words(expected.kind)) not in self.scene.accepted:
+            self.found.different.append((full, "missing"))
+        if source is not None and dest is not None:
+            self._verify_pair(name, full, expected, source, dest)
+        learned = self.learned.get(name, _NOTHING)
+        self.found.rows += int.from_bytes(learned.row, "big")
+        if expected.is_file and not follows and not (learned.pair and source is not None and source.identity == expected.identity):
             self.found.unproven_files += 1
             self.found.unproven_bytes += expected.size
 
-    def _note_missing(self, name: str, full: str, expected: Stat) -> None:
-        try:
-            source = pages.of(os.stat(name, dir_fd=self.source, follow_symlinks=False))
-        except FileNotFoundError:
-            self.found.changed.append(full)
-            return
-        if source.identity != expected.identity:
-            self.found.changed.append(full)
-        if finish.loss_of(finish.kind_in_words(expected.kind)) not in self.scene.accepted:
-            self.found.different.append((full, "missing"))
+    def _verify_pair(self, name: str, full: str, expected: Stat, source: Stat, dest: Stat) -> None:
+        self.found.entries += 1
+        known = self._known(name)
+        if known.proves(source, dest):
+            self.found.carried += source.size if source.is_file and not self._is_follower(name, expected) else 0
+            self.learned[name] = known
+        else:
+            self._compare_guarded(name, full, expected, source, dest, known)
+        if expected.has_other_names or source.has_other_names or dest.has_other_names:
+            proven = self.learned.get(name, _NOTHING).pair
+            self.found.links.append(((self.path, name), source.ino, dest.ino, dest.nlink, source.identity if proven else b""))
 
     def _is_follower(self, name: str, expected: Stat) -> bool:
         return expected.has_other_names and (self.path, name) in self.scene.tree.followers
@@ -215,8 +214,8 @@ class _Metadata:
         if source.is_link and dest.is_link:
             target = os.readlink(name, dir_fd=self.dest)
             words += ["target"] if os.readlink(name, dir_fd=self.source) != target else []
-        xattrs = scan.xattrs_of(scan.by_name(self.dest, name))
-        words += finish.xattr_differences(scan.xattrs_of(scan.by_name(self.source, name)), xattrs)
+        xattrs = self.xattrs[1].get(name, {})
+        words += finish.xattr_differences(self.xattrs[0].get(name, {}), xattrs)
         if source.is_directory and dest.is_directory:
             words.append(self._flags_difference(name))
         follows = self._is_follower(name, expected)
@@ -231,7 +230,8 @@ class _Metadata:
             self.learned[name] = Known.of_copy(dest, blocks)
             return
         row = b"" if follows else _row(self._names_of(name, expected), dest, target, xattrs, blocks)
-        self.learned[name] = Known.of(source, dest, blocks, row, self.scene.fence.settled(source))
+        fence = self.scene.fence
+        self.learned[name] = Known.of(source, dest, blocks, row, fence.settled(source)) if fence.another_pass else Known(row=row)
 
     def _names_of(self, name: str, expected: Stat) -> str:
         if not expected.has_other_names:
@@ -336,6 +336,31 @@ def _is_empty_directory(directory: int, name: str) -> bool:
     return stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode) and is_empty(directory, name)
 
 
+def _stats(directory: int, names: Iterable[str]) -> dict[str, Stat]:
+    """Of those that are there."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = pages.of(os.stat(name, dir_fd=directory, follow_symlinks=False))
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def _xattrs(directory: int, names: Iterable[str]) -> Attributes:
+    """Of those that have any. Goes into the directory, which only a worker may do: these calls take no dir_fd, and /proc/self/fd is slow."""
+    found = {}
+    os.fchdir(directory)
+    for name in names:
+        try:
+            xattrs = scan.xattrs_of(name)
+        except FileNotFoundError:
+            continue
+        if xattrs:
+            found[name] = xattrs
+    return found
+
+
 def _entries_in(directory: int) -> int:
     with os.scandir(directory) as listing:
         return sum(1 for _ in listing)
@@ -345,9 +370,9 @@ def _row(names: str, entry: Stat, target: str, xattrs: Mapping[str, bytes], bloc
     """What an entry adds to the digest of the whole tree, 128 bits: its names, kind, owner, mode, size, mtime, target, attributes and content."""
     size = 0 if entry.is_directory else entry.size
     device = entry.rdev if stat.S_ISCHR(entry.mode) or stat.S_ISBLK(entry.mode) else 0
-    mtime = entry.mtime
-    fixed = (names, entry.mode, entry.uid, entry.gid, device, size, mtime, target, sorted(xattrs.items()), blocks)
-    return proof.mark(repr(fixed).encode("utf-8", "surrogateescape"))
+    attributes = sorted(xattrs.items()) if xattrs else ""
+    fixed = f"{entry.mode} {entry.uid} {entry.gid} {device} {size} {entry.mtime} {len(target)} {len(blocks)} {attributes} {target}\0{names}\0"
+    return proof.mark(fixed.encode("utf-8", "surrogateescape") + blocks)
 
 
 def link_differences(links: list[LinkSeen]) -> list[tuple[str, str]]:

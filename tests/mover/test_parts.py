@@ -92,7 +92,7 @@ def test_digests_do_not_depend_on_where_the_holes_are(size: int, pieces: list[tu
         digests, _ = content.read_digests(sparse, size, lambda length: None)
         assert digests == content.read_digests(filled, size, lambda length: None)[0]
         assert len(digests) == -(-size // content.BLOCK) * content.DIGEST
-        copy = content.Copy(sparse, copied, size, lambda length: None)
+        copy = content.Copy(sparse, copied, size, lambda length: None, content.digests)
         copy.whole()
         assert bytes(copy.blocks) == digests
         assert os.pread(copied, size + 1, 0) == os.pread(filled, size, 0)
@@ -115,7 +115,7 @@ def test_a_delta_against_the_table_ends_equal_and_names_every_block_it_wrote(old
         for position in changes:
             data[position:position + 1] = b"!" if position < new_size else b""
         os.pwrite(source, data, 0)
-        copy = content.Copy(source, dest, new_size, lambda length: None)
+        copy = content.Copy(source, dest, new_size, lambda length: None, content.digests)
         copy.against_table(table)
         assert os.pread(dest, new_size + old_size + 1, 0) == bytes(data)
         assert bytes(copy.blocks) == content.digests(bytes(data))

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from . import workers
-from .failures import BadUsage
+from .failures import BadUsage, RcloneFailed
 
 OLDEST = (1, 75)
 _NO_SPACE = ("no space left on device", "disk quota exceeded", "too big for remaining disk space")
 _KEPT_MESSAGES = 20
+_SIGNALLED = 128
 
 
 @dataclass
@@ -31,15 +32,17 @@ class Outcome:
 
 
 def find() -> str:
-    """The path of a usable rclone. Raises BadUsage with the reason.
+    """The path of a usable rclone. Raises BadUsage with the reason, RcloneFailed.
 
     Not an older one: before 1.68.2 it follows links as root (CVE-2024-52522), before 1.75 it goes on writing when the disk is full.
     """
     path = shutil.which("rclone")
     if path is None:
         raise BadUsage(f"rclone >= {OLDEST[0]}.{OLDEST[1]} is needed for large files and is not on PATH")
-    shown = subprocess.run([path, "version"], capture_output=True, text=True, check=False).stdout
-    version = re.search(r"rclone v(\d+)\.(\d+)", shown)
+    shown = subprocess.run([path, "version"], capture_output=True, text=True, check=False)
+    if shown.returncode < 0:
+        raise RcloneFailed(f"{path} was killed by signal {-shown.returncode} when asked for its version", _as_shells_say(shown.returncode))
+    version = re.search(r"rclone v(\d+)\.(\d+)", shown.stdout)
     if version is None or (int(version[1]), int(version[2])) < OLDEST:
         raise BadUsage(f"rclone >= {OLDEST[0]}.{OLDEST[1]} is needed for large files, {path} is {version[0] if version else 'of an unknown version'}")
     return path
@@ -75,8 +78,15 @@ def _follow(process: subprocess.Popen[bytes], moved: Callable[[int, int], None])
     for line in process.stderr:
         _note(outcome, line)
         moved(outcome.bytes, outcome.files)
-    outcome.exit_code = process.wait()
+    outcome.exit_code = _as_shells_say(process.wait())
+    if outcome.exit_code > _SIGNALLED:
+        outcome.messages.append(f"killed by signal {outcome.exit_code - _SIGNALLED}")
     return outcome
+
+
+def _as_shells_say(returncode: int) -> int:
+    """128 + n for a death by signal n: an exit code of ours cannot be negative."""
+    return _SIGNALLED - returncode if returncode < 0 else returncode
 
 
 def _note(outcome: Outcome, line: bytes) -> None:

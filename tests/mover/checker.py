@@ -1,6 +1,8 @@
 """An independent eye on a tree: everything that an exact copy must have, as one plain dictionary. It shares no code with the mover."""
 from __future__ import annotations
 
+import array
+import errno
 import fcntl
 import hashlib
 import os
@@ -11,9 +13,16 @@ from typing import Any
 
 Picture = dict[bytes, tuple[Any, ...]]
 
+# The largest block of the file systems in the tests: what is allocated is compared in units of it.
+_GRAIN = 4096
+# linux/fiemap.h: the request has 4 words of 64 bits, an extent 7 (where in the file, where on the disk, how long, 2 reserved, flags, reserved).
+_FIEMAP, _HEAD, _EXTENT, _EXTENTS, _LAST = 0xC020660B, 4, 7, 512, 1
+# On xfs the ACLs' other names; on no other file system anything.
+_ALIASES = ("trusted.SGI_ACL_FILE", "trusted.SGI_ACL_DEFAULT", "security.selinux")
+
 
 def picture(top: Path) -> Picture:
-    """Each path with type, mode, owner, device, size, mtime, xattrs, target or content, and the names that share its inode."""
+    """Each path with type, mode, owner, device, size, mtime, xattrs, flags, target or content, the names that share its inode, no holes."""
     seen: Picture = {}
     groups: dict[int, list[bytes]] = {}
     for _, path, status in _entries(top):
@@ -24,7 +33,8 @@ def picture(top: Path) -> Picture:
         group = () if stat.S_ISDIR(status.st_mode) else tuple(sorted(groups[status.st_ino]))
         links = 0 if stat.S_ISDIR(status.st_mode) else status.st_nlink
         seen[path] = (oct(status.st_mode), status.st_uid, status.st_gid, _device(status), _size(status), status.st_mtime_ns,
-                      _xattrs(directory, name), _flags(directory, name, status), _content(directory, name, status), group, links)
+                      _xattrs(directory, name), _flags(directory, name, status), _content(directory, name, status), group, links,
+                      _allocated(directory, name, status))
     return seen
 
 
@@ -88,7 +98,7 @@ def _size(status: os.stat_result) -> int:
 def _xattrs(directory: int, name: bytes) -> tuple[tuple[str, bytes], ...]:
     path = b"/proc/self/fd/%d/%s" % (directory, name)
     names = sorted(os.listxattr(path, follow_symlinks=False))
-    return tuple((key, os.getxattr(path, key, follow_symlinks=False)) for key in names if key != "security.selinux")
+    return tuple((key, os.getxattr(path, key, follow_symlinks=False)) for key in names if key not in _ALIASES)
 
 
 def _flags(directory: int, name: bytes, status: os.stat_result) -> int:
@@ -97,7 +107,7 @@ def _flags(directory: int, name: bytes, status: os.stat_result) -> int:
         return 0
     descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=directory)
     try:
-        return struct.unpack("<q", fcntl.ioctl(descriptor, 0x80086601, bytes(8)))[0] & 0x100F8
+        return int(struct.unpack("<q", fcntl.ioctl(descriptor, 0x80086601, bytes(8)))[0]) & 0x100F8
     finally:
         os.close(descriptor)
 
@@ -109,3 +119,55 @@ def _content(directory: int, name: bytes, status: os.stat_result) -> bytes:
         return b""
     with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=directory), "rb") as file:
         return hashlib.file_digest(file, "sha512").digest()
+
+
+def _allocated(directory: int, name: bytes, status: os.stat_result) -> tuple[tuple[int, int], ...]:
+    """(start, end) of what has blocks on the disk within the file's size, written or only reserved, rounded outward to whole units."""
+    if not stat.S_ISREG(status.st_mode) or not status.st_size:
+        return ()
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=directory)
+    try:
+        try:
+            extents = _extents(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.ENOTTY):
+                raise
+            extents = _data(descriptor, status.st_size)
+    finally:
+        os.close(descriptor)
+    units = -(-status.st_size // _GRAIN)
+    found: list[tuple[int, int]] = []
+    for start, end in extents:
+        first, last = start // _GRAIN, min(-(-end // _GRAIN), units)
+        if first >= last:
+            continue
+        if found and first <= found[-1][1]:
+            first = found.pop()[0]
+        found.append((first, last))
+    return tuple((first * _GRAIN, last * _GRAIN) for first, last in found)
+
+
+def _extents(descriptor: int) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    while True:
+        request = array.array("Q", [found[-1][1] if found else 0, 2**63 - 1, 0, _EXTENTS] + [0] * (_EXTENTS * _EXTENT))
+        fcntl.ioctl(descriptor, _FIEMAP, request)
+        for place in range(_HEAD, _HEAD + (request[2] >> 32) * _EXTENT, _EXTENT):
+            found.append((request[place], request[place] + request[place + 2]))
+            if request[place + 5] & _LAST:
+                return found
+        if not request[2] >> 32:
+            return found
+
+
+def _data(descriptor: int, size: int) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    while not found or found[-1][1] < size:
+        try:
+            start = os.lseek(descriptor, found[-1][1] if found else 0, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            return found
+        found.append((start, os.lseek(descriptor, start, os.SEEK_HOLE)))
+    return found

@@ -16,21 +16,22 @@ import checker
 import pytest
 
 MakeVolume = Callable[..., Path]
+_MKFS = {"ext4": ["mkfs.ext4", "-q", "-F", "-m0"], "xfs": ["mkfs.xfs", "-q", "-f", "-m", "bigtime=1"]}
 
 
 @pytest.fixture
 def make_volume(tmp_path: Path) -> Iterator[MakeVolume]:
-    """make_volume("name", mib=64) -> the mount point of a fresh ext4."""
+    """make_volume("name", mib=64, *options of mkfs, kind="ext4") -> the mount point of a fresh file system, ext4 or xfs (300 MiB at least)."""
     if os.geteuid() != 0:
         pytest.skip("needs root to mount file systems")
     mounted: list[Path] = []
 
-    def make(name: str, mib: int = 64, *options: str) -> Path:
+    def make(name: str, mib: int = 64, *options: str, kind: str = "ext4") -> Path:
         image, mount = tmp_path / f"{name}.img", tmp_path / name
         mount.mkdir()
         with image.open("wb") as file:
             file.truncate(mib << 20)
-        subprocess.run(["mkfs.ext4", "-q", "-F", "-m0", *options, str(image)], check=True)
+        subprocess.run([*_MKFS[kind], *options, str(image)], check=True)
         subprocess.run(["mount", "-o", "loop", str(image), str(mount)], check=True)
         mounted.append(mount)
         return mount
@@ -40,6 +41,8 @@ def make_volume(tmp_path: Path) -> Iterator[MakeVolume]:
     for mount in reversed(mounted):
         # Lazily: the traceback of a failed test may still hold a descriptor.
         subprocess.run(["umount", "--lazy", str(mount)], check=True)
+        # pytest keeps the folders of the last runs.
+        mount.with_suffix(".img").unlink()
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ODD_NAMES = (b"new\nline", b"tab\t", b"cr\r", b"back\\slash", b"trailing ", b" leading", b"dot.", b"not utf-8 \xff\xfe", b"\xe2\x80\x9b quoted",
              b"n" * 255, b"#comment", b"-dash", b"quote'\"`$(x)", "nfc-é".encode(), "nfd-é".encode(), b"x.rclonelink", b"x.partial", b"*?[a]{b}")
-_CAPABILITY = struct.pack("<IIIII", 0x02000001, 1 << 10, 0, 0, 0)
+CAPABILITY = struct.pack("<IIIII", 0x02000001, 1 << 10, 0, 0, 0)
 
 
 def acl(tag_user: int) -> bytes:
@@ -39,6 +39,17 @@ def write(path: bytes, data: bytes, mode: int = 0o644, uid: int = 0, gid: int = 
     os.chmod(path, mode)
     if mtime_ns is not None:
         os.utime(path, ns=(mtime_ns, mtime_ns))
+
+
+def bind_socket(path: Path) -> None:
+    """A socket at any path: its name in an address is limited to some hundred bytes."""
+    here = os.getcwd()
+    os.chdir(path.parent)
+    try:
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(path.name)
+    finally:
+        os.chdir(here)
 
 
 def _files(base: bytes) -> None:
@@ -93,13 +104,7 @@ def _specials(base: bytes) -> None:
         os.chmod(path, 0o6640)
         os.utime(path, ns=(10**18, 10**18 + 99))
     os.link(base + b"/specials/fifo", base + b"/specials/fifo2")
-    here = os.getcwd()
-    os.chdir(base + b"/specials")
-    try:
-        with socket.socket(socket.AF_UNIX) as listening:
-            listening.bind("socket")
-    finally:
-        os.chdir(here)
+    bind_socket(Path(os.fsdecode(base)) / "specials" / "socket")
 
 
 def _holes(base: bytes) -> None:
@@ -126,7 +131,7 @@ def _attributes(base: bytes) -> None:
     write(path + b"big", b"b")
     os.setxattr(path + b"big", "user.big", os.urandom(900))
     write(path + b"capable", b"c", 0o755, 1000, 1000)
-    os.setxattr(path + b"capable", "security.capability", _CAPABILITY)
+    os.setxattr(path + b"capable", "security.capability", CAPABILITY)
     write(path + b"acl", b"a", 0o640, 1000, 1000)
     os.setxattr(path + b"acl", "system.posix_acl_access", acl(1234))
     os.mkdir(path + b"inheriting")

@@ -15,7 +15,8 @@ from .pages import Entries, Stat
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 LOST_AND_FOUND = "lost+found"
-IGNORED_XATTRS = frozenset({"security.selinux"})
+# The label comes from the pod's mount; xfs shows whoever has CAP_SYS_ADMIN each ACL a second time under its old name (fs/xfs/xfs_xattr.c).
+IGNORED_XATTRS = frozenset({"security.selinux", "trusted.SGI_ACL_FILE", "trusted.SGI_ACL_DEFAULT"})
 # An ext4 inode of 256 bytes keeps about this much of names and values; more goes to a block of its own.
 _XATTRS_IN_INODE = 88
 _LONGEST_FAST_SYMLINK = 59
@@ -261,7 +262,7 @@ def demand_complete(tree: Tree) -> None:
 
 
 def xattrs_of(target: int | str) -> dict[str, bytes]:
-    """Extended attributes (ACLs and file capabilities among them) of a descriptor or of the path of `by_name`; the SELinux label aside."""
+    """Extended attributes (ACLs and file capabilities among them) of a descriptor or of the path of `by_name`; the ignored ones aside."""
     follow = isinstance(target, int)
     try:
         names = os.listxattr(target, follow_symlinks=follow)

@@ -212,36 +212,54 @@ class Copy:
                     if data is not None:
                         self._write_parts(memoryview(data)[inside:inside + BLOCK], offset + inside, ranges)
         self._cut()
-        self._match_holes(ranges)
+        self._punch_holes(ranges)
+        self._fill_holes(ranges)
 
     def against_content(self) -> None:
-        """Into a file of unknown content without holes: it is read too, and only what differs is written."""
-        for offset, length, data in chunks(self._source, self._size, None):
+        """Into a file of unknown content: it is read too, and only what differs is written."""
+        ranges = allocated(self._source, self._size)
+        self._cut()
+        # Before the writes, which may need the room.
+        self._punch_holes(ranges)
+        for offset, length, data in chunks(self._source, self._size, ranges):
             self._note(data, length)
-            assert data is not None
+            if data is None:
+                continue
             present = os.pread(self._dest, length, offset)
             self.read += len(present)
             self._pause(len(present))
             if present != data:
-                self._write(data, offset)
-        self._cut()
-        self._match_holes(allocated(self._source, self._size))
+                self._write_parts(data, offset, ranges)
+        self._fill_holes(ranges)
 
     def _cut(self) -> None:
         # Not when it has the size already: truncate moves times even then.
         if os.fstat(self._dest).st_size != self._size:
             os.ftruncate(self._dest, self._size)
 
-    def _match_holes(self, ranges: Ranges | None) -> None:
-        """Digests do not tell a hole from zeros: punch what is a hole in the source, write what is not."""
+    def _punch_holes(self, ranges: Ranges | None) -> None:
+        """Digests do not tell a hole from zeros: punch what is a hole in the source and not in the copy."""
         present = allocated(self._dest, self._size)
         if ranges == present:
             return
-        wanted, there = coarse(ranges, self._size, 1), coarse(present, self._size, 1)
-        for start, end in _gaps(wanted, self._size):
-            if any(within(there, start, end)):
+        there = coarse(present, self._size, 1)
+        for start, end in _gaps(coarse(ranges, self._size, 1), self._size):
+            if any(self._can_go(first, last) for first, last in within(there, start, end)):
                 self._punch(start, end - start)
-        for start, end in _gaps(there, self._size):
+
+    def _can_go(self, start: int, end: int) -> bool:
+        """Whether a range that is to be a hole holds a whole block, or something in the part of a block that it ends in."""
+        block = os.fstatvfs(self._dest).f_bsize
+        whole = -(-start // block) * block < (end if end == self._size else end // block * block)
+        return whole or any(os.pread(self._dest, end - start, start))
+
+    def _fill_holes(self, ranges: Ranges | None) -> None:
+        """Write what is a hole in the copy and not in the source."""
+        present = allocated(self._dest, self._size)
+        if ranges == present:
+            return
+        wanted = coarse(ranges, self._size, 1)
+        for start, end in _gaps(coarse(present, self._size, 1), self._size):
             for first, last in within(wanted, start, end):
                 for offset in range(first, last, CHUNK):
                     self._write(read_exactly(self._source, offset, min(CHUNK, last - offset)), offset)

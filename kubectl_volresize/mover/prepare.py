@@ -78,9 +78,9 @@ def nothing_to_prepare(tree: Tree) -> Preparation:
 
 
 def is_for_rclone(path: str, entry: Stat) -> bool:
-    """A plain file: rclone fills holes, duplicates hard links, and its list of files cannot say every name."""
+    """A plain file: rclone fills holes, duplicates hard links, its list of files cannot say every name, and some mean something to it."""
     return (entry.size >= LARGE_FOR_RCLONE and entry.nlink == 1 and not entry.is_sparse and len(path) < _LONGEST_PATH
-            and path.isprintable() and path.isascii() and path == path.strip())
+            and path.isprintable() and path.isascii() and path == path.strip() and not path.endswith(".rclonelink"))
 
 
 @dataclass(frozen=True)

@@ -51,13 +51,14 @@ def find() -> str:
 def copy(program: str, source: str, dest: str, paths: list[str], rate: int, moved: Callable[[int, int], None]) -> Outcome:
     """Copy these paths (none may exist in `dest`). `source`, `dest`: absolute paths. `moved` is told bytes and files so far, about once a second.
 
-    Its own check of sums is off: it compares what it read with what it meant to write; verify.py reads the disk.
+    Its own check of sums is off: it compares what it read with what it meant to write; verify.py reads the disk. With --links it opens files of
+    the destination by os.Root and cannot be led out of it by a link that somebody puts there meanwhile; without, it can (CVE-2026-54572).
     """
     with tempfile.NamedTemporaryFile(prefix="volresize-", suffix=".list") as listing:
         listing.write(b"".join(os.fsencode(path) + b"\n" for path in paths))
         listing.flush()
         command = [program, "copy", source, dest, "--files-from-raw", listing.name, "--no-traverse", "--inplace", "--ignore-checksum",
-                   "--local-encoding", "Raw", "--no-unicode-normalization", "--local-case-sensitive", "--skip-links", "--skip-specials",
+                   "--local-encoding", "Raw", "--no-unicode-normalization", "--local-case-sensitive", "--links", "--skip-specials",
                    "--transfers", "4", "--checkers", "8", "--retries", "1", "--local-fatal-if-no-space", "--use-json-log", "--stats", "1s",
                    "--log-level", "INFO", "--config", "/dev/null", *(["--bwlimit", f"{rate}B"] if rate else [])]
         # The environment could hold options of its own: RCLONE_DRY_RUN=true would "succeed".

@@ -220,7 +220,7 @@ class _Copier:
             return self._copy_open(source, name, full, known)
         except OSError as error:
             if error.errno in NO_SPACE_ERRORS:
-                raise NoSpace(f"no space left while copying {shown(full)} ({_room(self.scene.dest)})") from error
+                raise NoSpace(f"{error.strerror} while copying {shown(full)} ({_room(self.scene.dest)})") from error
             raise of_os_error(error, full, "cannot copy") from error
         finally:
             os.close(source)
@@ -231,7 +231,7 @@ class _Copier:
             self.batch.notes.append(f"{shown(full)} was replaced while the source was read")
             return None
         before = pages.identity(status)
-        dest, table = self._open_dest(name, known)
+        dest, table = self._open_dest(name, pages.of(status).is_sparse, known)
         copy = content.Copy(source, dest, status.st_size, self.pause, content.digests if self.scene.reads or table else content.no_digests)
         try:
             if table:
@@ -256,13 +256,19 @@ class _Copier:
             self.batch.written += copy.written
             os.close(dest)
 
-    def _open_dest(self, name: str, known: Known | None) -> tuple[int, bytes]:
-        """The copy so far, with the digests of its content when they are known; an empty file when there is none."""
+    def _open_dest(self, name: str, sparse: bool, known: Known | None) -> tuple[int, bytes]:
+        """The copy so far, with the digests of its content when they are known; an empty file when nothing there is of use."""
         flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
         if known is None:
             return os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self.dest), b""
         dest = os.open(name, flags | os.O_NONBLOCK, dir_fd=self.dest)
-        return dest, known.blocks if known.knows_copy(pages.of(os.fstat(dest))) else b""
+        found = pages.of(os.fstat(dest))
+        if known.knows_copy(found):
+            return dest, known.blocks
+        if found.is_sparse or sparse:
+            # Which zeros are holes in a file that somebody else began is not worth finding out. Not removed: other names may share the inode.
+            os.ftruncate(dest, 0)
+        return dest, b""
 
 
 def _room(dest: int) -> str:

@@ -30,6 +30,10 @@ class NoSpace(MoverFailure):
     code = 20
 
 
+class DoesNotFit(NoSpace):
+    """{message}"""
+
+
 class NotReproducible(MoverFailure):
     """{message}"""
 

@@ -8,7 +8,7 @@ from typing import Callable
 from ..model.quantity import human
 from ..plan.fit import FsGeometry, TreeCounts, fits, project_usage
 from . import scan, workers
-from .failures import BadUsage, NoSpace
+from .failures import BadUsage, DoesNotFit
 from .scan import Tree
 
 
@@ -33,17 +33,19 @@ def offered(dest: int, present: Tree) -> FsGeometry:
     return FsGeometry(status.f_bavail * status.f_frsize + present.counts.allocated, status.f_favail + inodes if status.f_files else 0, status.f_bsize)
 
 
-def shortfall(dest: int, needed: TreeCounts) -> str:
-    """What the data needs and what the whole file system of the destination has for it, in words."""
-    status = os.fstatvfs(dest)
-    block, offer = status.f_frsize, (status.f_blocks - status.f_bfree + status.f_bavail) * status.f_frsize
-    usage = project_usage(needed, FsGeometry(offer, status.f_files, status.f_bsize))
-    return (f"the data needs about {human(usage.bytes)} and {usage.inodes} inodes, the destination has {human(offer)} and {status.f_files} in all, "
-            f"{human(status.f_bavail * block)} and {status.f_favail} of them free: {human(max(usage.bytes - offer, 0))} too little")
+def shortfall(dest: int, needed: TreeCounts, tick: Callable[[], None]) -> str:
+    """What the data needs, what the destination has for it, and what is not copied yet, in words: for a copy that met the end of its room."""
+    present = scan.walk(dest, tick)
+    geometry = offered(dest, present)
+    usage = project_usage(needed, geometry)
+    verdict = fits(usage, geometry, 0)
+    left = max(usage.bytes - present.counts.allocated, 0)
+    hint = "" if not verdict.fits else ", which should do: is there a quota?"
+    return f"{verdict.sentence}{hint}; about {human(left)} and {max(usage.inodes - present.counts.inodes, 0)} inodes are not copied yet"
 
 
 def fit(root: int, tree: Tree, geometry: FsGeometry, head_room_percent: int, tick: Callable[[], None]) -> TreeCounts:
-    """The counts of the tree, which fits. Raises NoSpace with the numbers when it does not.
+    """The counts of the tree, which fits. Raises DoesNotFit with the numbers when it does not.
 
     Where it fits even if each inode needed a block for its attributes, nobody reads them: that costs a call an entry.
     """
@@ -53,5 +55,5 @@ def fit(root: int, tree: Tree, geometry: FsGeometry, head_room_percent: int, tic
     needed = counts(root, tree, tick)
     verdict = fits(project_usage(needed, geometry), geometry, head_room_percent)
     if not verdict.fits:
-        raise NoSpace(f"the data does not fit the destination: {verdict.sentence}")
+        raise DoesNotFit(f"the data does not fit the destination: {verdict.sentence}")
     return needed

@@ -9,7 +9,7 @@ from typing import Sequence
 
 from . import bulk, kernel, measure, pages, proof, rclone, repair, scan, verify, workers
 from .bulk import Ledger, Scene
-from .failures import NO_SPACE_ERRORS, Different, InputOutput, NoSpace, NotReproducible, RcloneFailed, SourceChanged, shown
+from .failures import NO_SPACE_ERRORS, Different, DoesNotFit, InputOutput, NoSpace, NotReproducible, RcloneFailed, SourceChanged, shown
 from .finish import loss_of
 from .meter import Meter
 from .pages import Stat
@@ -145,8 +145,10 @@ class Move:
         self.report.passes.append(figures)
         try:
             self._carry_out(kind, figures, progress)
+        except DoesNotFit:
+            raise
         except NoSpace as failure:
-            raise NoSpace(f"{failure.message}; {measure.shortfall(self.dest, self.report.tree)}") from failure
+            raise NoSpace(f"{failure.message}; {measure.shortfall(self.dest, self.report.tree, progress.tick)}") from failure
         finally:
             progress.end()
             figures.seconds = time.monotonic() - started
@@ -206,7 +208,7 @@ class Move:
         figures.copied_files = figures.changed_files = prepared.files
         figures.changed_bytes = prepared.bytes
         if prepared.by_rclone:
-            self._run_rclone(prepared.by_rclone, kind, rate, figures, progress)
+            self._run_rclone(scene, kind, rate, figures, progress)
         ledger = Ledger()
         todo = bulk.copy_tasks(scene)
         for batch in workers.run(range(len(todo)), bulk.copier(scene, todo, self.meter.pause(rate)), progress.tick):
@@ -220,20 +222,21 @@ class Move:
         link(self.dest, scene.tree, prepared)
         return ledger
 
-    def _run_rclone(self, paths: list[str], kind: str, rate: int, figures: PassFigures, progress: Progress) -> None:
+    def _run_rclone(self, scene: Scene, kind: str, rate: int, figures: PassFigures, progress: Progress) -> None:
         def moved(moved_bytes: int, moved_files: int) -> None:
             progress.bytes, progress.files = moved_bytes, moved_files
             progress.tick()
 
-        program = rclone.find()
+        program, paths = rclone.find(), scene.prepared.by_rclone
         outcome = rclone.copy(program, os.path.realpath(self.options.source), os.path.realpath(self.options.dest), paths, rate, moved)
         figures.read_bytes += outcome.bytes
         figures.written_bytes += outcome.bytes
         for message in outcome.messages:
             self.report.note(f"rclone: {message}")
         if outcome.no_space:
-            raise NoSpace(f"no space left while rclone copied: {outcome.messages[0] if outcome.messages else ''}")
+            raise NoSpace(f"No space left while rclone copied: {outcome.messages[0] if outcome.messages else ''}")
         if outcome.exit_code and kind == FULL:
+            self._demand_unmoved(scene.tree.moved(self.source, paths), kind)
             raise RcloneFailed(f"rclone failed with exit code {outcome.exit_code}: {'; '.join(outcome.messages[:3])}", outcome.exit_code)
         # A file that changed under rclone's hands goes to our own workers in the next pass, and so does everything when rclone itself is ill.
         self.rclone_is_trusted = outcome.exit_code == 0
@@ -281,12 +284,16 @@ class Move:
             self._note_what_moved(found)
             return
         self.report.differences = [f"{what} of {shown(path)}" for path, what in found.different]
-        kind = self.report.passes[-1].kind
-        if found.changed:
-            raise SourceChanged(f"the source changed during the {kind} pass: {shown(found.changed[0])}{_and_more(found.changed)}")
+        self._demand_unmoved(found.changed, self.report.passes[-1].kind)
         if found.different:
             path, what = found.different[0]
             raise Different(f"the copy differs from the source: {what} of {shown(path)}{_and_more(found.different)}")
+
+    def _demand_unmoved(self, changed: list[str], kind: str) -> None:
+        if changed:
+            for path in changed:
+                self.report.note(f"{shown(path)} changed during the pass")
+            raise SourceChanged(f"the source changed during the {kind} pass: {_first_and_more(changed)}")
 
     def _note_what_moved(self, found: Found) -> None:
         """On a live source: the next pass will see to it. A pass after which there is none must say so."""
@@ -296,8 +303,8 @@ class Move:
             self.report.note(f"{what} of {shown(path)} differs after the pass")
         moved = found.changed or [path for path, _ in found.different]
         if moved and self.options.kind == WARM:
-            raise SourceChanged(f"the source changed during the {WARM} pass: {shown(moved[0])}{_and_more(moved)}; all else is copied, "
-                                "run the final pass when nobody writes")
+            raise SourceChanged(f"the source changed during the {WARM} pass: {_first_and_more(moved)}; all else is copied, run the final pass when "
+                                "nobody writes")
 
 
 class _Learning:
@@ -330,6 +337,14 @@ def _never(original: Stat, copy: Stat) -> bool:
 def _looks_same(original: Stat, copy: Stat) -> bool:
     """What rsync and others go by; no proof."""
     return original.size == copy.size and original.mtime == copy.mtime
+
+
+def _first_and_more(paths: Sequence[str]) -> str:
+    """The first that is no directory above another: that one changed only because the other did."""
+    single = list(dict.fromkeys(paths))
+    above = {"/".join(path.split("/")[:depth]) for path in single if path for depth in range(path.count("/") + 1)}
+    telling = [path for path in single if path not in above]
+    return shown(telling[0]) + _and_more(single)
 
 
 def _and_more(items: Sequence[object]) -> str:

@@ -139,6 +139,23 @@ class Tree:
         listed = self.pages[place[0]]
         return pages.unpack(listed[pages.page_of(place[1], len(listed))])[place[1]]
 
+    def moved(self, root: int, paths: Sequence[str]) -> list[str]:
+        """Which of these are not what they were, or no longer there. Raises OSError."""
+        return [path for path in paths if not self._is_unmoved(root, path)]
+
+    def _is_unmoved(self, root: int, path: str) -> bool:
+        folder, _, name = path.rpartition("/")
+        try:
+            directory = open_directory(root, folder)
+            try:
+                return pages.of(os.stat(name, dir_fd=directory, follow_symlinks=False)).identity == self.find((folder, name)).identity
+            finally:
+                os.close(directory)
+        except OSError as error:
+            if error.errno in VANISHED_ERRORS:
+                return False
+            raise
+
     def take(self, listing: Listing) -> None:
         if listing.vanished:
             self.vanished.append(listing.path)

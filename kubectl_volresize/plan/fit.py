@@ -95,7 +95,7 @@ def fits(usage: Usage, target: FsGeometry, head_room_percent: int) -> Verdict:
         room = f" ({human(usage.bytes)} of data and {head_room_percent} % head room)" if head_room_percent else ""
         shortfalls.append(f"{human(needed)}{room} are needed, {human(target.bytes)} are available: {human(needed - target.bytes)} too little")
     if not inodes_fit:
-        shortfalls.append(f"{usage.inodes} inodes are needed, {target.inodes} are available")
+        shortfalls.append(f"{usage.inodes} inodes are needed, {target.inodes} are available: {usage.inodes - target.inodes} too few")
     sentence = "; ".join(shortfalls) or f"{human(needed)} of {human(target.bytes)} and {usage.inodes} of {target.inodes} inodes are needed"
     return Verdict(not shortfalls, needed, target.bytes, usage.inodes, target.inodes, sentence)
 

@@ -231,7 +231,7 @@ class _Copier:
             self.batch.notes.append(f"{shown(full)} was replaced while the source was read")
             return None
         before = pages.identity(status)
-        dest, table = self._open_dest(name, pages.of(status).is_sparse, known)
+        dest, table = self._open_dest(name, known)
         copy = content.Copy(source, dest, status.st_size, self.pause, content.digests if self.scene.reads or table else content.no_digests)
         try:
             if table:
@@ -256,19 +256,13 @@ class _Copier:
             self.batch.written += copy.written
             os.close(dest)
 
-    def _open_dest(self, name: str, sparse: bool, known: Known | None) -> tuple[int, bytes]:
-        """The copy so far, with the digests of its content when they are known; an empty file when nothing there is of use."""
+    def _open_dest(self, name: str, known: Known | None) -> tuple[int, bytes]:
+        """The copy so far, with the digests of its content when they are known; an empty file when there is none."""
         flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
         if known is None:
             return os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self.dest), b""
         dest = os.open(name, flags | os.O_NONBLOCK, dir_fd=self.dest)
-        found = pages.of(os.fstat(dest))
-        if known.knows_copy(found):
-            return dest, known.blocks
-        if found.is_sparse or sparse:
-            # Which zeros are holes in a file that somebody else began is not worth finding out. Not removed: other names may share the inode.
-            os.ftruncate(dest, 0)
-        return dest, b""
+        return dest, known.blocks if known.knows_copy(pages.of(os.fstat(dest))) else b""
 
 
 def _room(dest: int) -> str:

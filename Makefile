@@ -16,7 +16,7 @@ demo: ## shrink the volumes of a running StatefulSet in a real cluster, and chec
 
 test: ## all tests, on a real cluster and as root too
 	hack/need-packages.sh $(TEST_PACKAGES)
-	hack/with-cluster.sh pytest
+	hack/with-cluster.sh hack/side-by-side.sh 'pytest -m cluster' "pytest -m 'not cluster'"
 	@# By itself: what the other tests clean up at the end of their session needs the cluster that these take away.
 	hack/with-cluster.sh pytest --localcluster tests/localcluster
 

@@ -127,15 +127,16 @@ class RememberMeasured(Step):
 @dataclass(frozen=True)
 class Accept(Step):
     """`manifest_json`: the StatefulSet as it is now, for a human who has to put things right; `templates`: what its volumeClaimTemplates ask for,
-    {name: {size, storageClass}}."""
+    {name: {size, storageClass}}; `progress`: replicas done and in all, of which the former are none but after a resume."""
 
     replicas: int
     manifest_json: str
     templates: Object
+    progress: str
     event = (NORMAL, "ValidationPassed")
 
     def recorded(self, record: Record, now: str) -> Record:
-        accepted = replace(record, phase=labels.SYNCING, message=str(self), progress=f"0/{self.replicas}", saved_set=self.manifest_json,
+        accepted = replace(record, phase=labels.SYNCING, message=str(self), progress=self.progress, saved_set=self.manifest_json,
                            templates=record.templates or self.templates)
         accepted = accepted.with_condition(labels.VALIDATED, "True", "Passed", str(self), now, 0)
         return accepted.with_condition(labels.PROGRESSING, "True", "Syncing", str(self), now, 0)

@@ -3,6 +3,7 @@ order of the questions is the argument; each of them can be asked by a runner th
 from __future__ import annotations
 
 import json
+from typing import Collection
 
 from ..model import labels
 from ..model.cluster import Cluster, Object, Pod, StatefulSet
@@ -309,6 +310,12 @@ def _start(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[Volume
         return Wait("starting", f"replica {ordinal} is Ready, and must stay so for minReadySeconds", replica=ordinal, grace=steady)
     held_at = record.replica(ordinal).held_at
     return _replica_done(cluster, record, ordinal, volumes, seconds_between(held_at, pod.ready_since))
+
+
+def progress(record: Record, pending: Collection[int]) -> str:
+    """Replicas done and in all, when `pending` ordinals are to be migrated; one that was exchanged and has not started yet is neither."""
+    exchanged = [entry for entry in record.replicas if entry.ordinal not in pending and entry.step in (SWAPPING, THAWING, STARTING, DONE)]
+    return f"{sum(1 for entry in exchanged if entry.step == DONE)}/{len(exchanged) + len(pending)}"
 
 
 def _replica_done(cluster: Cluster, record: Record, ordinal: int, volumes: tuple[VolumeView, ...], seconds: int) -> Decision:

@@ -4,7 +4,7 @@ from __future__ import annotations
 from ..model.cluster import Cluster, Mover, Object, StatefulSet
 from ..model.record import Record
 from ..model.request import Request, Target
-from . import finish, manifests
+from . import finish, manifests, swap
 from .fit import TreeCounts
 from .preflight import REFUSAL, Finding, done, findings, fit_findings, nothing_to_do, pending_ordinals, refusals
 from .steps import Accept, Complete, Decision, Refuse, RememberMeasured, RemovePod, StartMeasurer, Wait
@@ -25,7 +25,8 @@ def next_to_validate(cluster: Cluster, record: Record, request: Request) -> Deci
     if too_large := refusals(fit_findings(request, measured)):
         return Refuse(too_large)
     assert cluster.statefulset is not None
-    return Accept(len(pending_ordinals(cluster, request)), manifests.saved_set(cluster.statefulset), _templates(cluster.statefulset))
+    pending = pending_ordinals(cluster, request)
+    return Accept(len(pending), manifests.saved_set(cluster.statefulset), _templates(cluster.statefulset), swap.progress(record, pending))
 
 
 def _templates(statefulset: StatefulSet) -> Object:

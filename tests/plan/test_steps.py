@@ -108,7 +108,7 @@ def test_a_refusal_says_every_reason_and_that_nothing_was_changed() -> None:
 
 def test_the_phases_are_walked_as_documented() -> None:
     record, seen = Record(), []
-    for step in (steps.Begin("u"), steps.Accept(1, "{}", {}), replica_steps.BeginReplica(2, (("data", {}),)), swap_steps.BeginSwap(2, ()),
+    for step in (steps.Begin("u"), steps.Accept(1, "{}", {}, "0/1"), replica_steps.BeginReplica(2, (("data", {}),)), swap_steps.BeginSwap(2, ()),
                  swap_steps.RememberSwapped(2, ("data",)), swap_steps.ReplicaDone(2, ("data",), 4, "1/1"), steps.Complete("done")):
         record = step.recorded(record, NOW)
         seen.append(record.phase)

@@ -87,6 +87,7 @@ def test_resume_after_cancel_migrates_the_rest() -> None:
         ask(api, "resume")
         assert _go_on(api) == JOB_DONE
         assert answer(api)[0] == "done"
+        assert status(api)["progress"] == "2/2"
         demand_migrated(api, {"data": "500Mi"})
 
 

@@ -13,7 +13,7 @@ from .failures import NO_SPACE_ERRORS, Different, DoesNotFit, InputOutput, NoSpa
 from .finish import loss_of
 from .meter import Meter
 from .pages import Stat
-from .prepare import Preparation, link, nothing_to_prepare, prepare
+from .prepare import Preparation, link, nothing_to_prepare, prepare, take_over
 from .progress import Progress
 from .proof import Fence, Knowledge, Known
 from .report import PassFigures, Reporter
@@ -238,8 +238,10 @@ class Move:
         if outcome.exit_code and kind == FULL:
             self._demand_unmoved(scene.tree.moved(self.source, paths), kind)
             raise RcloneFailed(f"rclone failed with exit code {outcome.exit_code}: {'; '.join(outcome.messages[:3])}", outcome.exit_code)
-        # A file that changed under rclone's hands goes to our own workers in the next pass, and so does everything when rclone itself is ill.
-        self.rclone_is_trusted = outcome.exit_code == 0
+        if outcome.exit_code:
+            # A file changed under its hands, or cannot be read, or it is itself ill: our own workers will say which.
+            take_over(self.dest, scene.tree, scene.prepared)
+            self.rclone_is_trusted = False
 
     def _finish(self, scene: Scene, progress: Progress) -> None:
         todo = repair.tasks(scene)

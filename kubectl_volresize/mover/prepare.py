@@ -224,6 +224,31 @@ class _Preparer:
             pair.close()
 
 
+def take_over(dest: int, tree: Tree, done: Preparation) -> None:
+    """rclone failed: what it did not bring to an end is for the workers. Raises OSError."""
+    for path in done.by_rclone:
+        folder, _, name = path.rpartition("/")
+        unit = (folder, pages.page_of(name, len(tree.pages[folder])))
+        entries = tree.unpack(unit)
+        there = _stat_of(dest, folder, name)
+        # It sets the time last.
+        if there is None or (there.size, there.mtime) != (entries[name].size, entries[name].mtime):
+            code = OVER if there else NEW
+            if (folder, name) in done.big:
+                done.alone[folder, name], code = there is not None, ALONE
+            done.codes[unit][list(entries).index(name)] = code
+
+
+def _stat_of(dest: int, folder: str, name: str) -> Stat | None:
+    directory = scan.open_directory(dest, folder)
+    try:
+        return pages.of(os.stat(name, dir_fd=directory, follow_symlinks=False))
+    except FileNotFoundError:
+        return None
+    finally:
+        os.close(directory)
+
+
 def _pieces(unit: Unit, codes: bytearray, entries: Entries) -> list[Piece]:
     """At least one, since a directory without entries is verified too."""
     found = []

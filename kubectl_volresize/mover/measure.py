@@ -7,7 +7,7 @@ from typing import Callable
 
 from ..model.quantity import human
 from ..plan.fit import FsGeometry, TreeCounts, fits, project_usage
-from . import scan, workers
+from . import kernel, scan, workers
 from .failures import BadUsage, DoesNotFit
 from .scan import Tree
 
@@ -30,7 +30,8 @@ def offered(dest: int, present: Tree) -> FsGeometry:
     """What the destination offers to a copy that replaces the entries already in it."""
     status = os.fstatvfs(dest)
     inodes = present.counts.inodes - 1
-    return FsGeometry(status.f_bavail * status.f_frsize + present.counts.allocated, status.f_favail + inodes if status.f_files else 0, status.f_bsize)
+    return FsGeometry(status.f_bavail * status.f_frsize + present.counts.allocated, status.f_favail + inodes if status.f_files else 0, status.f_bsize,
+                      kernel.file_system_type(dest) == kernel.XFS_MAGIC)
 
 
 def shortfall(dest: int, needed: TreeCounts, tick: Callable[[], None]) -> str:

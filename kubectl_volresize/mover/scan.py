@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Callable, Iterator, Mapping, Sequence
 
-from ..plan.fit import BLOCK, TreeCounts
-from . import pages, workers
+from ..plan.fit import BLOCK, SMALL_BLOCK, TreeCounts
+from . import layout, pages, workers
 from .failures import VANISHED_ERRORS, InputOutput, SourceChanged, of_os_error, shown
 from .pages import Entries, Stat
 
@@ -19,7 +19,6 @@ LOST_AND_FOUND = "lost+found"
 IGNORED_XATTRS = frozenset({"security.selinux", "trusted.SGI_ACL_FILE", "trusted.SGI_ACL_DEFAULT"})
 # An ext4 inode of 256 bytes keeps about this much of names and values; more goes to a block of its own.
 _XATTRS_IN_INODE = 88
-_LONGEST_FAST_SYMLINK = 59
 # Fewer directories are listed faster than processes are forked for them.
 _WORTH_FORKING = 16
 _DIRECTORIES_PER_TASK = 16
@@ -33,7 +32,8 @@ Unit = tuple[str, int]
 
 @dataclass
 class Counts:
-    """What was met, each inode once; sizes in bytes, `as_written` without holes and rounded up to blocks, `allocated` as it is on disk."""
+    """What was met, each inode once; sizes in bytes, `as_written` without holes and rounded up to blocks (of 4 KiB, of 1 KiB, of xfs), `allocated` as
+    it is on disk."""
 
     files: int = 0
     directories: int = 0
@@ -42,8 +42,12 @@ class Counts:
     hard_links: int = 0
     apparent: int = 0
     as_written: int = 0
+    as_written_1k: int = 0
+    as_written_xfs: int = 0
     allocated: int = 0
     directory_bytes: int = 0
+    directory_bytes_1k: int = 0
+    directory_bytes_xfs: int = 0
 
     def add(self, entry: Stat) -> None:
         self.allocated += entry.blocks * 512
@@ -51,14 +55,25 @@ class Counts:
         if kind == stat.S_IFREG:
             self.files += 1
             self.apparent += entry.size
-            self.as_written += _as_written(entry)
+            self.as_written += _as_written(entry, BLOCK)
+            self.as_written_1k += _as_written(entry, SMALL_BLOCK)
+            self.as_written_xfs += _as_written(entry, BLOCK)
         elif kind == stat.S_IFDIR:
             self.directories += 1
         elif kind == stat.S_IFLNK:
             self.symlinks += 1
-            self.as_written += BLOCK if entry.size > _LONGEST_FAST_SYMLINK else 0
+            self.as_written += layout.ext4_link(entry.size, BLOCK)
+            self.as_written_1k += layout.ext4_link(entry.size, SMALL_BLOCK)
+            self.as_written_xfs += layout.xfs_link(entry.size)
         else:
             self.others += 1
+
+    def add_directory(self, names: Sequence[str]) -> None:
+        """The blocks of one directory; that it is one is counted where its name stands."""
+        lengths = [len(os.fsencode(name)) for name in names]
+        self.directory_bytes += layout.ext4_directory(lengths, BLOCK)
+        self.directory_bytes_1k += layout.ext4_directory(lengths, SMALL_BLOCK)
+        self.directory_bytes_xfs += layout.xfs_directory(lengths)
 
     def merge(self, other: Counts) -> None:
         for name, value in vars(other).items():
@@ -72,11 +87,12 @@ class Counts:
     def as_tree_counts(self, xattr_blocks: int) -> TreeCounts:
         return TreeCounts(files=self.files, directories=self.directories + 1, symlinks=self.symlinks, others=self.others,
                           hard_links=self.hard_links, bytes=self.apparent, allocated=self.as_written, directory_bytes=self.directory_bytes,
-                          inodes=self.inodes, xattr_blocks=xattr_blocks)
+                          inodes=self.inodes, xattr_blocks=xattr_blocks, bytes_on_1k=self.as_written_1k + self.directory_bytes_1k,
+                          bytes_on_xfs=self.as_written_xfs + self.directory_bytes_xfs)
 
 
-def _as_written(entry: Stat) -> int:
-    whole = -(-entry.size // BLOCK) * BLOCK
+def _as_written(entry: Stat, block: int) -> int:
+    whole = -(-entry.size // block) * block
     return min(whole, entry.blocks * 512) if entry.is_sparse else whole
 
 
@@ -251,7 +267,7 @@ def _read(root: int, path: str, device: int, shape: int) -> Listing:
         raise of_os_error(error, path, "cannot list the directory") from error
     finally:
         os.close(directory)
-    listing.counts.directory_bytes = _packed_size(names)
+    listing.counts.add_directory(names)
     return listing
 
 
@@ -264,12 +280,6 @@ def _add_page(listing: Listing, entries: Entries) -> None:
         if entry.is_directory:
             listing.directories.append(join(listing.path, name))
     listing.pages.append(pages.pack(entries))
-
-
-def _packed_size(names: Sequence[str]) -> int:
-    """Bytes of a fresh ext4 directory: 8 bytes and the name an entry, rounded to 4; an indexed one is filled to two thirds or so."""
-    used = 24 + sum(8 + (len(os.fsencode(name)) + 3) // 4 * 4 for name in names)
-    return BLOCK if used <= BLOCK - 64 else -(-(used * 7 // 4) // BLOCK) * BLOCK
 
 
 def demand_complete(tree: Tree) -> None:
@@ -310,7 +320,7 @@ def tasks(tree: Tree, entries: int = 512) -> list[list[Unit]]:
 
 
 def count_xattr_blocks(root: int, tree: Tree, units: Sequence[Unit]) -> int:
-    """How many inodes of these pages need a block for their attributes; hard-linked ones may count twice, vanished ones do not."""
+    """How many blocks the attributes of these pages need; hard-linked inodes may count twice, vanished ones do not."""
     return sum(_xattr_blocks_in(root, tree, unit) for unit in units)
 
 
@@ -320,14 +330,15 @@ def _xattr_blocks_in(root: int, tree: Tree, unit: Unit) -> int:
     except OSError:
         return 0
     try:
-        return sum(1 for name in tree.unpack(unit) if _needs_block(directory, name))
+        return sum(_xattr_blocks(directory, name) for name in tree.unpack(unit))
     finally:
         os.close(directory)
 
 
-def _needs_block(directory: int, name: str) -> bool:
+def _xattr_blocks(directory: int, name: str) -> int:
     try:
         xattrs = xattrs_of(by_name(directory, name))
     except OSError:
-        return False
-    return sum(16 + len(key) + (len(value) + 3) // 4 * 4 for key, value in xattrs.items()) > _XATTRS_IN_INODE
+        return 0
+    size = sum(16 + len(key) + (len(value) + 3) // 4 * 4 for key, value in xattrs.items())
+    return -(-size // BLOCK) if size > _XATTRS_IN_INODE else 0

@@ -183,6 +183,9 @@ def _refused(error: OSError, kind: str, path: str) -> NotKept:
 
 def differences(source: Stat, dest: Stat) -> list[str]:
     """In what two entries differ, content, flags and xattrs aside. Of different types, only that."""
+    if (source.mode, source.uid, source.gid, source.mtime) == (dest.mode, dest.uid, dest.gid, dest.mtime) and source.size == dest.size \
+            and source.rdev == dest.rdev:
+        return []
     if source.kind != dest.kind:
         return ["type"]
     special = not source.is_directory and not source.is_file

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Sequence
 
-from . import bulk, kernel, measure, pages, proof, rclone, repair, scan, verify, workers
+from . import bulk, flush, kernel, measure, pages, proof, rclone, repair, scan, verify, workers
 from .bulk import Ledger, Scene
 from .failures import NO_SPACE_ERRORS, Different, DoesNotFit, InputOutput, NoSpace, NotReproducible, RcloneFailed, SourceChanged, shown
 from .finish import loss_of
@@ -207,7 +207,13 @@ class Move:
         progress.begin("bulk", prepared.bytes, prepared.files)
         figures.copied_files = figures.changed_files = prepared.files
         figures.changed_bytes = prepared.bytes
-        if prepared.by_rclone:
+        with flush.all_along(self.dest):
+            ledger = self._fill(scene, kind, rate, figures, progress)
+        link(self.dest, scene.tree, prepared)
+        return ledger
+
+    def _fill(self, scene: Scene, kind: str, rate: int, figures: PassFigures, progress: Progress) -> Ledger:
+        if scene.prepared.by_rclone:
             self._run_rclone(scene, kind, rate, figures, progress)
         ledger = Ledger()
         todo = bulk.copy_tasks(scene)
@@ -219,7 +225,6 @@ class Move:
             self.report.lose(batch.not_kept)
             for note in batch.notes:
                 self.report.note(note)
-        link(self.dest, scene.tree, prepared)
         return ledger
 
     def _run_rclone(self, scene: Scene, kind: str, rate: int, figures: PassFigures, progress: Progress) -> None:

@@ -76,26 +76,36 @@ def _feed(connection: Connection, todo: Iterator[int], busy: dict[Connection, in
     busy[connection] += 1
 
 
-def _fork(work: Callable[[Any], Any], others: list[Connection], number: int) -> tuple[Connection, int]:
-    mine, theirs = Pipe()
+def fork(work: Callable[[], None]) -> int:
+    """A child process that does this work, then ends; it dies with its parent. Returns its pid."""
     parent = os.getpid()
     pid = os.fork()
     if pid:
-        theirs.close()
-        return mine, pid
+        return pid
     status = 1
     try:
-        global _slot
-        _slot = number
         _be_a_child(parent)
-        mine.close()
-        for other in others:
-            other.close()
-        _serve(theirs, work)
+        work()
         status = 0
     finally:
         os._exit(status)
     raise AssertionError("unreachable")
+
+
+def _fork(work: Callable[[Any], Any], others: list[Connection], number: int) -> tuple[Connection, int]:
+    mine, theirs = Pipe()
+
+    def serve() -> None:
+        global _slot
+        _slot = number
+        mine.close()
+        for other in others:
+            other.close()
+        _serve(theirs, work)
+
+    pid = fork(serve)
+    theirs.close()
+    return mine, pid
 
 
 def _be_a_child(parent: int) -> None:

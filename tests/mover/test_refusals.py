@@ -95,7 +95,7 @@ def test_too_small_is_said_with_numbers_before_the_first_byte(make_volume: Calla
     (source / "large").write_bytes(os.urandom(70 << 20))
     run = copy(source, dest, "--head-room", "10")
     assert run.process.returncode == 20
-    assert "77.2Mi (70.2Mi of data and 10 % head room) are needed" in run.last["message"]
+    assert "77.2Mi (70.1Mi of data and 10 % head room) are needed" in run.last["message"]
     assert os.listdir(dest) == ["lost+found"]
 
 

@@ -6,7 +6,7 @@ import os
 import random
 import stat
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
@@ -27,13 +27,16 @@ Pollute = Callable[[Path, Path], None]
 @dataclass(frozen=True)
 class Case:
     """`make` fills an empty directory; `change` alters it after a first copy; `pollute` spoils that copy, and is given a directory outside of it too.
-    `needs`: what not every file system can hold."""
+    `needs`: what not every file system can hold; `stays`: directories that only the destination has, and keeps; `with_top`: it is about the
+    top directory itself, which some programs leave out of every case."""
 
     words: str
     make: Callable[[Path], None]
     change: Callable[[Path], None] | None = None
     pollute: Pollute | None = None
-    needs: frozenset[str] = field(default_factory=frozenset)
+    needs: frozenset[str] = frozenset()
+    stays: tuple[str, ...] = ()
+    with_top: bool = False
 
     @property
     def slug(self) -> str:
@@ -304,7 +307,7 @@ FRESH = (
     Case("modes of directories, setuid, setgid and sticky among them", modes_of_directories),
     Case("owners up to 2^32-2", owners),
     Case("mtime in ns, 1901 to 2200, of files, directories and FIFOs", times),
-    Case("mode, owner, mtime and xattr of the top directory itself", top_itself),
+    Case("mode, owner, mtime and xattr of the top directory itself", top_itself, with_top=True),
     Case("names of every byte but `/` and NUL", names_of_one_byte),
     Case("names that mean something to tools: `*.rclonelink`, `*.partial`, `--delete`", names_that_mean_something),
     Case("names of 255 bytes", names_of_255_bytes),

@@ -347,6 +347,6 @@ LATER = (
     Case("hard links that the source does not have, from outside too", wrongly_linked, pollute=_link_wrongly),
     Case("holes of the copy filled, and data punched", holes_filled_by_others, pollute=_fill_holes),
     Case("symlinks that lead outside: nothing is written through them", links_that_lead_outside, pollute=_lead_outside),
-    Case("the destination's own empty lost+found stays", own_lost_and_found, pollute=_make_lost_and_found),
+    Case("the destination's own empty lost+found stays", own_lost_and_found, pollute=_make_lost_and_found, stays=("lost+found",)),
 )
 ALL = FRESH + LATER

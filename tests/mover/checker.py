@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 Picture = dict[bytes, tuple[Any, ...]]
+_FIELDS = ("mode", "owner", "group", "device", "size", "mtime", "xattrs", "inode flags", "content", "hard links", "hard links", "holes")
 
 # The largest block of the file systems in the tests: what is allocated is compared in units of it.
 _GRAIN = 4096
@@ -54,6 +55,29 @@ def difference(left: Picture, right: Picture) -> list[str]:
     words += [f"only right: {path!r}" for path in right.keys() - left.keys() - {b"./lost+found"}]
     words += [f"{path!r}: {left[path]} / {right[path]}" for path in left.keys() & right.keys() if left[path] != right[path]]
     return words
+
+
+def differing_fields(left: Path, right: Path, with_top: bool) -> list[str]:
+    """In what two trees differ, each thing once; `with_top`: their top directories themselves count too."""
+    try:
+        mine, theirs = picture(left), picture(right)
+    finally:
+        close()
+    if not with_top:
+        del mine[b"."], theirs[b"."]
+    found = ["missing"] if mine.keys() - theirs.keys() else []
+    found += ["surplus"] if theirs.keys() - mine.keys() - {b"./lost+found"} else []
+    for number, field in enumerate(_FIELDS):
+        if field not in found and any(mine[path][number] != theirs[path][number] for path in mine.keys() & theirs.keys()):
+            found.append(field)
+    return found
+
+
+def untouched(top: Path) -> dict[bytes, tuple[Any, ...]]:
+    """Everything but the number of names: those that were given from a destination may go there."""
+    pictured = picture(top)
+    close()
+    return {path: entry[:_FIELDS.index("hard links")] for path, entry in pictured.items()}
 
 
 def _entries(top: Path) -> list[tuple[int, bytes, os.stat_result]]:

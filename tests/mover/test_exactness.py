@@ -3,8 +3,9 @@ pod and with all: no difference for an independent eye, nothing written by a sec
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Callable, Sequence
 
 import cases
 import checker
@@ -101,11 +102,11 @@ def test_a_copy_onto_a_stale_and_polluted_destination_is_exact(scene: Scene) -> 
     scene.copy()
     scene.change()
     scene.pollute()
-    outside = _untouched(scene.outside)
+    outside = checker.untouched(scene.outside)
     scene.copy()
     checker.assert_equal(scene.source, scene.dest)
     scene.copy("--check")
-    assert _untouched(scene.outside) == outside
+    assert checker.untouched(scene.outside) == outside
 
 
 def test_a_copy_onto_other_kinds_of_entries_everywhere_is_exact(scene: Scene) -> None:
@@ -118,13 +119,6 @@ def test_a_copy_onto_other_kinds_of_entries_everywhere_is_exact(scene: Scene) ->
     scene.copy("--check")
 
 
-def _untouched(top: Path) -> dict[bytes, tuple[Any, ...]]:
-    """All but the number of names: what was linked to it from the destination goes."""
-    pictured = checker.picture(top)
-    checker.close()
-    return {path: entry[:9] for path, entry in pictured.items()}
-
-
 def test_trusted_attributes_that_cannot_be_seen_are_said_once_not_to_be_looked_for(make_volume: MakeVolume, start_mover: StartMover) -> None:
     scene = Scene(make_volume, start_mover, ("ext4", "ext4"), "the six of the pod")
     for number in range(3):
@@ -134,3 +128,16 @@ def test_trusted_attributes_that_cannot_be_seen_are_said_once_not_to_be_looked_f
     assert mover.report["not_looked_for"] == NOT_LOOKED_FOR[scene.rights]
     assert mover.last["report"]["not_looked_for"] == NOT_LOOKED_FOR[scene.rights]
     assert os.listxattr(scene.dest / "0") == []
+
+
+@pytest.mark.parametrize(("what", "make"), [
+    ("symbolic link of thing", lambda thing: thing.symlink_to("x" * 4000)),
+    ("device of thing", lambda thing: os.mknod(thing, 0o060600, os.makedev(512, 1))),
+    ("inode flags of thing", lambda thing: (thing.mkdir(), subprocess.run(["chattr", "+D", str(thing)], check=True))),
+])
+def test_what_xfs_cannot_hold_is_refused_by_name(what: str, make: Callable[[Path], object], make_volume: MakeVolume, start_mover: StartMover) -> None:
+    scene = Scene(make_volume, start_mover, ("ext4", "xfs"), "the six of the pod")
+    make(scene.source / "thing")
+    mover = start_mover(scene.source, scene.dest, prefix=SIX)
+    assert mover.end() == 21
+    assert what in mover.last["message"]

@@ -160,7 +160,7 @@ def test_random_trees_are_copied_exactly_onto_whatever_is_there(source_kind: str
     volumes = [make_volume(name, 320, kind=kind) for name, kind in (("from", source_kind), ("to", dest_kind))]
     source, dest = (volume / "top" for volume in volumes)
 
-    @settings(max_examples=40, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+    @settings(max_examples=100, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
     @given(first=WALKS, there=WALKS, then=WALKS, spoilt=WALKS)
     def check(first: list[Step], there: list[Step], then: list[Step], spoilt: list[Step]) -> None:
         for top in (source, dest):

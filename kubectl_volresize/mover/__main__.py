@@ -76,6 +76,8 @@ def _options(parsed: argparse.Namespace) -> Options:
         rate = parse_bytes(parsed.bwlimit) if parsed.bwlimit else 0
     except VolresizeError as error:
         raise BadUsage(f"--bwlimit: {error.message}") from error
+    if rate < 0:
+        raise BadUsage(f"--bwlimit {parsed.bwlimit}: a rate is not negative")
     several = final_file is not None or parsed.passes is not None
     if several and parsed.kind is not None:
         raise BadUsage("--pass is one pass; --passes and --final-when are several")

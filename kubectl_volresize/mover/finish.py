@@ -14,8 +14,9 @@ from .pages import Stat
 
 _SECOND = 10**9
 _ROOM = 64
-# include/uapi/linux/fs.h: synchronous, no dump, no atime, synchronous directory, top directory.
-_SETTABLE_FLAGS = 0x8 | 0x40 | 0x80 | 0x10000 | 0x20000
+# include/uapi/linux/fs.h: secure deletion, undeletion, compression, synchronous, no dump, no atime, no tail merging, synchronous directory, top
+# directory, DAX. Not project inheritance: the quotas are the provisioner's, and the destination has its own.
+_SETTABLE_FLAGS = 0x1 | 0x2 | 0x4 | 0x8 | 0x40 | 0x80 | 0x8000 | 0x10000 | 0x20000 | 0x2000000
 _UNSETTABLE_FLAGS = {0x10: "immutable", 0x20: "append-only", 0x40000000: "case-insensitive"}
 _OF_INTEREST = _SETTABLE_FLAGS | sum(_UNSETTABLE_FLAGS)
 REFUSALS = (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINVAL, errno.E2BIG, errno.ERANGE, errno.ENODATA, errno.EROFS, errno.EOVERFLOW,

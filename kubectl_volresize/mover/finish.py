@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Mapping, NamedTuple, Protocol
 
 from . import kernel, scan
-from .failures import NO_SPACE_ERRORS, NoSpace
+from .failures import NO_SPACE_ERRORS, NoSpace, shown
 from .pages import Stat
 
 _SECOND = 10**9
@@ -168,8 +168,8 @@ def _apply_xattrs(target: Target, path: str, want: Mapping[str, bytes]) -> list[
         try:
             os.setxattr(where, name, value, follow_symlinks=follow)
         except OSError as error:
-            if error.errno in NO_SPACE_ERRORS and target.free_blocks() < _ROOM:
-                raise NoSpace(f"no space left for the extended attribute {name} of {path}") from error
+            if error.errno == errno.EDQUOT or error.errno == errno.ENOSPC and target.free_blocks() < _ROOM:
+                raise NoSpace(f"{error.strerror} for the extended attribute {name} of {shown(path)}") from error
             # ext4 says ENOSPC also for a value that can never fit beside the others.
             lost.append(NotKept(f"xattr {name}", path, error.strerror or str(error)) if error.errno in NO_SPACE_ERRORS
                         else _refused(error, f"xattr {name}", path))

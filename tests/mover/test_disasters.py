@@ -105,6 +105,34 @@ def test_a_limit_that_no_number_tells_is_named_with_what_is_not_copied_yet(fails
     assert words in failure.message and "not copied yet" in failure.message, failure.message
 
 
+def test_a_quota_met_by_an_attribute_is_no_attribute_that_cannot_be_kept(make_volume: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    source, dest = make_volume("source"), make_volume("dest")
+    (source / "file").touch()
+    os.setxattr(source / "file", "user.large", bytes(500))
+
+    def limited(path: object, name: str, value: bytes, flags: int = 0, *, follow_symlinks: bool = True) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setattr(os, "setxattr", limited)
+    assert "Disk quota exceeded for the extended attribute user.large of file" in _failure(source, dest, NoSpace).message
+
+
+def test_a_quota_met_by_rclone_is_exit_20(make_volume: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    source, dest = make_volume("source"), make_volume("dest")
+    (source / "large").write_bytes(os.urandom(BY_RCLONE))
+    fake = tmp_path / "bin" / "rclone"
+    fake.parent.mkdir()
+    fake.write_text("""#!/bin/sh
+if [ "$1" = version ]; then echo rclone v1.99.0; exit; fi
+echo '{"level":"error","object":"large","msg":"Failed to copy: write /dest/large: disk quota exceeded"}' >&2
+exit 1
+""")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    message = _failure(source, dest, NoSpace).message
+    assert "large" in message and "disk quota exceeded" in message and "is there a quota?; about 12Mi" in message, message
+
+
 def _failure(source: Path, dest: Path, kind: type[Any], **options: Any) -> Any:
     move = Move(Options(str(source), str(dest), **options), Reporter(None))
     try:

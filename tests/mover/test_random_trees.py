@@ -15,7 +15,7 @@ import checker
 import pytest
 from cases import HIGHEST_ID, TIMES, make_entry, noise, sparse
 from cases_of_change import KINDS, overwrite
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from torture import CAPABILITY, acl
 
@@ -138,6 +138,8 @@ STEPS: dict[str, Callable[[Path, Path, int], object]] = {
 }
 PATHS = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map("/".join)
 WALKS = st.lists(st.builds(Step, st.sampled_from(sorted(STEPS)), PATHS, PATHS, st.integers(0, 100)), min_size=10, max_size=50)
+# The last block of such a file belongs to it in part only: what is punched must be all of the block.
+HOLE_AT_THE_END = [Step("write", "a", "", 0), Step("cut", "a", "", 1)]
 
 
 def _copy(source: Path, dest: Path) -> None:
@@ -162,6 +164,7 @@ def test_random_trees_are_copied_exactly_onto_whatever_is_there(source_kind: str
 
     @settings(max_examples=100, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
     @given(first=WALKS, there=WALKS, then=WALKS, spoilt=WALKS)
+    @example(first=HOLE_AT_THE_END, there=[Step("write", "a", "", 3)], then=[], spoilt=[Step("write", "a", "", 6)])
     def check(first: list[Step], there: list[Step], then: list[Step], spoilt: list[Step]) -> None:
         for top in (source, dest):
             shutil.rmtree(top, ignore_errors=True)

@@ -47,9 +47,9 @@ The commands:
 - In its pod the mover has six capabilities and not CAP_SYS_ADMIN: all rows hold (`tests/mover/test_exactness.py`), except that `trusted.*`
   attributes cannot even be seen then; the report says once that they were not looked for.
 - Between ext4 and xfs all rows hold in both directions, but what xfs itself cannot hold is refused before the application is stopped (exit code
-  21): symlinks of more than 1023 bytes, device numbers above 511:262143, and the inode flag D of directories.
-- Not compared: birth times, ctimes, atimes, quota project ids. The inode flags `i` and `a` need a capability that no pod of the baseline policy may
-  have: a source with them is refused by name.
+  21): symlinks of more than 1023 bytes, device numbers above 511:262143, and the inode flags that only ext4 has.
+- Not compared: birth times, ctimes, atimes, quota projects (ids and the inode flag P), which are the provisioner's. The
+  inode flags `i` and `a` need a capability that no pod of the baseline policy may have: a source with them is refused by name.
 """
 
 

@@ -13,7 +13,7 @@ from typing import Callable
 from torture import CAPABILITY, acl, bind_socket, write
 
 SECOND = 10**9
-LONG_LINKS, DIRECTORY_FLAGS = "links of 4000 bytes", "synchronous directories"
+LONG_LINKS, EXT4_FLAGS = "links of 4000 bytes", "the inode flags of ext4"
 # Files of this size are given to rclone by the mover (prepare.LARGE_FOR_RCLONE is 8 MiB).
 LARGE = 9 << 20
 HIGHEST_ID = 2**32 - 2
@@ -294,9 +294,21 @@ def inode_flags(top: Path) -> None:
         subprocess.run(["chattr", "+dAS", str(top / name)], check=True)
 
 
-def flags_of_directories(top: Path) -> None:
+def flags_of_ext4(top: Path) -> None:
+    for kind, flags in (("file", "suctx"), ("directory", "suctxDT")):
+        for flag in flags:
+            make_entry(top / f"{kind} {flag}", kind)
+            subprocess.run(["chattr", f"+{flag}", str(top / f"{kind} {flag}")], check=True)
+
+
+def flags_not_inherited(top: Path) -> None:
     (top / "directory").mkdir()
-    subprocess.run(["chattr", "+D", str(top / "directory")], check=True)
+    subprocess.run(["chattr", "+dA", str(top / "directory")], check=True)
+    for kind in ("file", "full", "symlink", "fifo"):
+        make_entry(top / "directory" / kind, kind)
+    (top / "directory" / "large").write_bytes(noise(LARGE))
+    for name in ("file", "full", "large"):
+        subprocess.run(["chattr", "-R", "-dA", str(top / "directory" / name)], check=True)
 
 
 FRESH = (
@@ -328,5 +340,6 @@ FRESH = (
     Case("POSIX ACLs", access_lists),
     Case("default ACLs, and what lies below them without", default_access_lists),
     Case("inode flags of chattr(1): d, A, S", inode_flags),
-    Case("inode flag D of directories", flags_of_directories, needs=frozenset({DIRECTORY_FLAGS})),
+    Case("inode flags that only ext4 has: s, u, c, t, x, D, T", flags_of_ext4, needs=frozenset({EXT4_FLAGS})),
+    Case("a directory with inode flags, and what lies below it without", flags_not_inherited),
 )

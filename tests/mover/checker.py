@@ -126,12 +126,12 @@ def _xattrs(directory: int, name: bytes) -> tuple[tuple[str, bytes], ...]:
 
 
 def _flags(directory: int, name: bytes, status: os.stat_result) -> int:
-    """What lsattr shows, as far as a user sets it: sync, nodump, noatime, dirsync, immutable, append."""
+    """What lsattr shows, as far as a user sets it: s, u, c, S, i, a, d, A, t, D, T, x."""
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
         return 0
     descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=directory)
     try:
-        return int(struct.unpack("<q", fcntl.ioctl(descriptor, 0x80086601, bytes(8)))[0]) & 0x100F8
+        return int(struct.unpack("<q", fcntl.ioctl(descriptor, 0x80086601, bytes(8)))[0]) & 0x20380FF
     finally:
         os.close(descriptor)
 

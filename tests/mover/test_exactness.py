@@ -10,7 +10,7 @@ from typing import Callable, Sequence
 import cases
 import checker
 import pytest
-from cases import DIRECTORY_FLAGS, FRESH, LONG_LINKS, Case
+from cases import EXT4_FLAGS, FRESH, LONG_LINKS, Case
 from cases_of_change import ALL
 from conftest import Mover
 
@@ -21,7 +21,7 @@ StartMover = Callable[..., Mover]
 MIB = 512
 MKFS = {"ext4": ("ext4", ["-b", "4096"]), "ext4 of 1 KiB": ("ext4", ["-b", "1024"]), "xfs": ("xfs", [])}
 PAIRS = [("ext4", "ext4"), ("ext4", "xfs"), ("xfs", "xfs"), ("xfs", "ext4"), ("ext4 of 1 KiB", "ext4")]
-CANNOT_HOLD = {"ext4": frozenset[str](), "ext4 of 1 KiB": frozenset({LONG_LINKS}), "xfs": frozenset({LONG_LINKS, DIRECTORY_FLAGS})}
+CANNOT_HOLD = {"ext4": frozenset[str](), "ext4 of 1 KiB": frozenset({LONG_LINKS}), "xfs": frozenset({LONG_LINKS, EXT4_FLAGS})}
 SIX = ("setpriv", "--no-new-privs", "--inh-caps", "-all", "--bounding-set", "-all,+chown,+dac_override,+fowner,+fsetid,+mknod,+setfcap")
 RIGHTS = {"all": (), "the six of the pod": SIX}
 NOT_LOOKED_FOR = {"all": [], "the six of the pod": ["xattr trusted.*: invisible without CAP_SYS_ADMIN"]}
@@ -109,7 +109,8 @@ def test_a_copy_onto_a_stale_and_polluted_destination_is_exact(scene: Scene) -> 
     assert checker.untouched(scene.outside) == outside
 
 
-def test_a_copy_onto_other_kinds_of_entries_everywhere_is_exact(scene: Scene) -> None:
+def test_a_copy_onto_other_kinds_of_entries_everywhere_is_exact(rights: str, make_volume: MakeVolume, start_mover: StartMover) -> None:
+    scene = Scene(make_volume, start_mover, ("ext4", "xfs"), rights)
     scene.fill(FRESH)
     scene.cases = [case for case in scene.cases if case in FRESH]
     scene.copy()

@@ -6,7 +6,7 @@ import os
 from typing import Callable
 
 from ..model.quantity import human
-from ..plan.fit import FsGeometry, TreeCounts, fits, project_usage
+from ..plan.fit import XFS_INODE, FsGeometry, TreeCounts, fits, project_usage
 from . import kernel, scan, workers
 from .failures import BadUsage, DoesNotFit
 from .scan import Tree
@@ -29,9 +29,9 @@ def counts(root: int, tree: Tree, tick: Callable[[], None]) -> TreeCounts:
 def offered(dest: int, present: Tree) -> FsGeometry:
     """What the destination offers to a copy that replaces the entries already in it."""
     status = os.fstatvfs(dest)
-    inodes = present.counts.inodes - 1
-    return FsGeometry(status.f_bavail * status.f_frsize + present.counts.allocated, status.f_favail + inodes if status.f_files else 0, status.f_bsize,
-                      kernel.file_system_type(dest) == kernel.XFS_MAGIC)
+    inodes, is_xfs = present.counts.inodes - 1, kernel.file_system_type(dest) == kernel.XFS_MAGIC
+    taken = present.counts.allocated + present.root.blocks * 512 + (inodes * XFS_INODE if is_xfs else 0)
+    return FsGeometry(status.f_bavail * status.f_frsize + taken, status.f_favail + inodes if status.f_files else 0, status.f_bsize, is_xfs)
 
 
 def shortfall(dest: int, needed: TreeCounts, tick: Callable[[], None]) -> str:

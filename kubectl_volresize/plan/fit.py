@@ -19,7 +19,7 @@ _SMALLEST_GROUP = 52
 _JOURNALS = ((2048, 0), (32768, 1024), (256 * 1024, 4096), (512 * 1024, 8192), (4096 * 1024, 16384), (8192 * 1024, 32768),
              (16384 * 1024, 65536), (32768 * 1024, 131072))
 _LARGEST_JOURNAL = 262144
-_XFS_INODE = 512
+XFS_INODE = 512
 # xfs answers ENOSPC some hundred KiB before its last block: each change reserves the most that it could need.
 _XFS_SLACK = 1 << 20
 
@@ -93,7 +93,7 @@ def project_usage(tree: TreeCounts, target: FsGeometry) -> Usage:
     small = target.block == SMALL_BLOCK and tree.bytes_on_1k > 0
     block = SMALL_BLOCK if small else max(target.block, BLOCK) if target.block <= _LARGEST_BLOCK else BLOCK
     if target.is_xfs:
-        data = (tree.bytes_on_xfs or tree.allocated + tree.directory_bytes) + tree.inodes * _XFS_INODE + _XFS_SLACK
+        data = (tree.bytes_on_xfs or tree.allocated + tree.directory_bytes) + tree.inodes * XFS_INODE + _XFS_SLACK
     else:
         data = tree.bytes_on_1k if small else tree.allocated + tree.directory_bytes
     rounding = max(block - BLOCK, 0) * (tree.files + tree.directories)

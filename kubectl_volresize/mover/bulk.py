@@ -96,18 +96,19 @@ class Ledger:
         return found
 
 
-def _packed(copied: Copied, entry: Stat) -> tuple[object, ...]:
-    """Almost every file is as it was scanned, and the identity of a copy says something only about a rewritten one."""
+def _packed(copied: Copied, entry: Stat) -> object:
+    """Of almost every file only the digests, since it was written whole, and is as it was scanned."""
     source: object = True if copied.source == entry.identity else copied.source
-    if copied.rewritten is None:
-        return source, copied.blocks, copied.written
-    return source, copied.blocks, copied.written, copied.dest, copied.rewritten
+    if source is True and copied.rewritten is None and copied.written:
+        return copied.blocks
+    return source, copied.dest, copied.blocks, copied.rewritten, copied.written
 
 
-def _unpacked(row: tuple[Any, ...], entry: Stat) -> Copied:
-    source, blocks, written, *more = row
-    dest, rewritten = more or (b"", None)
-    return Copied(entry.identity if source is True else source, dest, blocks, rewritten, written)
+def _unpacked(row: Any, entry: Stat) -> Copied:
+    if isinstance(row, bytes):
+        return Copied(entry.identity, b"", row)
+    source, *more = row
+    return Copied(entry.identity if source is True else source, *more)
 
 
 def tasks(prepared: Preparation, has_work: Callable[[Piece], bool], alone: Iterable[Place]) -> list[Task]:
@@ -176,7 +177,7 @@ class _Copier:
         entries = self.scene.tree.unpack(piece.unit)
         codes = self.scene.prepared.codes[piece.unit]
         known = self.scene.knowledge.page(piece.unit) if codes.count(OVER) else {}
-        rows: list[tuple[object, ...] | None] = [None] * (piece.stop - piece.start)
+        rows: list[object] = [None] * (piece.stop - piece.start)
         if self._open():
             for index, name in enumerate(list(entries)[piece.start:piece.stop]):
                 code = codes[piece.start + index]

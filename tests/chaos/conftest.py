@@ -4,15 +4,12 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 
 import pytest
-from application_that_records import SMALLEST, RecordingApplication, Witness, witness
 from disturbed import Row
 from fixtures import fresh_namespace, image, namespace, new_namespace
-from kills import Killer
 from namespaces import Namespace
+from stage import Stage
 
 from kubectl_volresize.kube.auth import from_kubeconfig
 from kubectl_volresize.kube.client import Client
@@ -20,7 +17,6 @@ from kubectl_volresize.kube.client import Client
 __all__ = ["fresh_namespace", "image", "namespace", "new_namespace"]
 
 RUNS_IN_CHAOS, RUNS = 30, 2
-_LARGEST, _SHRINK_BY = 64, 4  # MiB
 _ROWS = pytest.StashKey[list[Row]]()
 _SEED = pytest.StashKey[int]()
 
@@ -36,38 +32,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         runs = RUNS_IN_CHAOS if metafunc.config.getoption("--chaos") else RUNS
         first = metafunc.config.stash[_SEED]
         metafunc.parametrize("seed", range(first, first + runs), ids=lambda seed: f"run-{seed}")
-
-
-@dataclass
-class Stage:
-    """An application that was made smaller many times already; a new one when it cannot become smaller, or when something went wrong."""
-
-    new_namespace: Callable[[], Namespace]
-    client: Client
-    stack: ExitStack = field(default_factory=ExitStack)
-    witness: Witness | None = None
-    killer: Killer | None = None
-    size: int = _LARGEST
-    number: int = 0
-
-    def next(self) -> tuple[Witness, Killer, str, str]:
-        """Who watches, who kills, a name for the migration and its size."""
-        if self.witness is None or self.killer is None or self.size - _SHRINK_BY < SMALLEST:
-            self.clear()
-            namespace = self.new_namespace()
-            application = RecordingApplication(namespace, volumes={"data": f"{_LARGEST}Mi"})
-            self.killer = Killer(namespace, self.client)
-            self.killer.start()
-            application.start()
-            self.witness, self.size, self.number = self.stack.enter_context(witness(application)), _LARGEST, 0
-        self.size, self.number = self.size - _SHRINK_BY, self.number + 1
-        return self.witness, self.killer, f"run-{self.number}", f"{self.size}Mi"
-
-    def clear(self) -> None:
-        self.stack.close()
-        if self.witness is not None:
-            self.witness.application.namespace.abandon()
-        self.witness = None
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,11 @@ import pytest
 import recorder
 from application import NAME
 from application_that_records import RecordingApplication, witness
-from conftest import Stage
 from disturbed import ENOUGH, Disturbed, Row, by_schedule
 from faults import Once, absent, no_statefulset_may_be_created
 from kills import CONTAINER, DELETION, PROCESS, Killer, running, schedule
 from namespaces import Namespace, until
+from stage import Stage
 
 from kubectl_volresize.kube.client import Client
 from kubectl_volresize.model import labels

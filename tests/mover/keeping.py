@@ -21,6 +21,7 @@ KEPT = "kept"
 _RCLONE = ("sync", "--links", "--metadata", "--create-empty-src-dirs", "--local-encoding", "Raw", "--no-unicode-normalization", "--inplace",
            "--config", "/dev/null")
 _SECONDS = 60
+_PROGRAMS = Path(sys.executable).parent
 
 
 def command(tool: str, source: Path, dest: Path) -> list[str]:
@@ -28,7 +29,7 @@ def command(tool: str, source: Path, dest: Path) -> list[str]:
     return {
         OURS: [sys.executable, "-m", "kubectl_volresize.mover", str(source), str(dest), "--no-progress"],
         "rsync": ["rsync", "-aHAXS", "--numeric-ids", "--delete", f"{source}/", f"{dest}/"],
-        "rclone": [shutil.which("rclone", path=str(Path(sys.executable).parent)) or "rclone", *_RCLONE, str(source), str(dest)],
+        "rclone": [shutil.which("rclone", path=str(_PROGRAMS)) or "rclone", *_RCLONE, str(source), str(dest)],
         "cp": ["cp", "-a", "--sparse=auto", f"{source}/.", f"{dest}/"],
         "tar": ["bash", "-c", 'set -o pipefail; tar -C "$0" --xattrs --xattrs-include="*" --acls -S -cf - . | '
                 'tar -C "$1" --xattrs --xattrs-include="*" --acls --numeric-owner -xpf -', str(source), str(dest)],
@@ -90,8 +91,10 @@ def measure(cases: Sequence[Case], tool: str, source: Path, dest: Path, pause: f
 
 def _run(tool: str, source: Path, dest: Path) -> int | None:
     """The exit code; None when it had to be killed."""
+    # Where pip puts rclone, which the mover needs for large files.
+    environment = os.environ | {"PATH": os.pathsep.join([str(_PROGRAMS), os.environ["PATH"]])}
     process = subprocess.Popen(command(tool, source, dest), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
-                               start_new_session=True)
+                               start_new_session=True, env=environment)
     try:
         return process.wait(_SECONDS)
     except subprocess.TimeoutExpired:

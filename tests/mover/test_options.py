@@ -181,7 +181,7 @@ def test_what_cannot_be_accepted_is_a_wrong_command_line(what: str, pair: tuple[
     assert copy(*pair, "--accept", what).process.returncode == 2
 
 
-LIMIT = 16 * MIB
+LIMIT = 32 * MIB
 TREES: dict[str, tuple[int, int]] = {"large files, by rclone": (4, 12 * MIB), "small files": (1600, 30_000), "one file, by rclone": (1, 48 * MIB),
                                      "one file, by a worker": (1, 48 * MIB)}
 
@@ -194,7 +194,7 @@ def test_no_phase_is_faster_than_the_limit(tree: str, pair: tuple[Path, Path], c
         (source / f"{index}").write_bytes(os.urandom(size))
     if tree == "one file, by a worker":
         os.link(source / "0", source / "second name")
-    run = copy(source, dest, "--bwlimit", "16Mi")
+    run = copy(source, dest, "--bwlimit", "32Mi")
     assert run.process.returncode == 0, run.last
     phases = run.report["passes"][0]["phases"]
     rates = {"bulk": number * size / phases["bulk"], "verify": number * size / phases["verify"]}
@@ -220,7 +220,7 @@ def test_all_processes_are_nice(pair: tuple[Path, Path], start_mover: Copy) -> N
     (source / "large").write_bytes(os.urandom(12 * MIB))
     for number in range(300):
         (source / f"{number}").write_bytes(os.urandom(30_000))
-    mover = start_mover(source, dest, "--nice", "7", "--ionice", "idle", "--bwlimit", "5Mi")
+    mover = start_mover(source, dest, "--nice", "7", "--ionice", "idle", "--bwlimit", "10Mi")
     seen: dict[str, set[tuple[int, str]]] = {}
     while mover.process.poll() is None:
         for pid in [mover.process.pid, *_children(mover.process.pid)]:

@@ -190,15 +190,15 @@ def test_what_fits_is_copied_and_what_does_not_is_refused(destination: str, make
         fill(top)
         taken, needed = _taken(top, room, monkeypatch)
         verdicts, again = [], ""
-        # So small a tree says nothing of what xfs keeps to the last: see plan/fit.py.
-        slack = MIB if kind == "xfs" else 0
+        # What xfs keeps to the last (see plan/fit.py), and chunks of 64 inodes begun in each allocation group, weigh much beside so small a tree.
+        slack = 5 * MIB // 4 if kind == "xfs" else 0
         for room_for in (taken * 100 // 97 + slack, taken * 100 // 103):
             left = room.leave(room_for)
             assert abs(left - room_for) < 0.005 * taken + 16384, "the ballast is as large as it should be"
             verdicts.append(_verdict(top, room.dest))
             again = again or _verdict(top, room.dest)
         rows.append(Row(shape, taken, needed, *verdicts))
-        assert again == "fits", f"{shape}: what the first run copied is room for the second"
+        assert again == "fits", f"{shape}: what the first run copied is room for the second: {again}"
         subprocess.run(["rm", "-rf", str(top)], check=True)
     print(f"\n{destination}: taken, needed, ratio, with 3 % more, with 3 % less")
     print("\n".join(map(str, rows)))

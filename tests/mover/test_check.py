@@ -11,7 +11,7 @@ from typing import Any, Callable
 import checker
 import pytest
 import torture
-from conftest import Mover
+from mover_process import Mover
 
 pytestmark = pytest.mark.root
 Copy = Callable[..., Mover]

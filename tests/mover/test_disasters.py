@@ -13,7 +13,7 @@ from typing import Any, Callable
 
 import checker
 import pytest
-from conftest import Mover
+from mover_process import Mover
 
 from kubectl_volresize.mover import content
 from kubectl_volresize.mover.failures import NoSpace

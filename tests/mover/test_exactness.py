@@ -12,7 +12,7 @@ import checker
 import pytest
 from cases import EXT4_FLAGS, FRESH, LONG_LINKS, Case
 from cases_of_change import ALL
-from conftest import Mover
+from mover_process import Mover
 
 pytestmark = pytest.mark.root
 MakeVolume = Callable[..., Path]

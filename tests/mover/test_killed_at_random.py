@@ -11,7 +11,7 @@ from typing import Callable
 
 import checker
 import pytest
-from conftest import Mover
+from mover_process import Mover
 
 pytestmark = pytest.mark.root
 Start = Callable[..., Mover]

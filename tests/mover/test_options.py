@@ -10,7 +10,7 @@ from typing import Any, Callable
 
 import checker
 import pytest
-from conftest import Mover
+from mover_process import Mover
 
 pytestmark = pytest.mark.root
 Copy = Callable[..., Mover]

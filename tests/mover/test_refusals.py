@@ -10,7 +10,7 @@ from typing import Any, Callable
 import checker
 import pytest
 import torture
-from conftest import Mover
+from mover_process import Mover
 
 from kubectl_volresize.mover import passes
 from kubectl_volresize.mover.failures import BadUsage, Different, MoverFailure, shown

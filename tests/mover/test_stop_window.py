@@ -14,7 +14,7 @@ from typing import Any, Callable
 import checker
 import pytest
 import torture
-from conftest import Mover
+from mover_process import Mover
 
 pytestmark = pytest.mark.root
 # Short, so that files count as settled soon; the real default is longer.

@@ -231,8 +231,35 @@ class _Copier:
         if not stat.S_ISREG(status.st_mode):
             self.batch.notes.append(f"{shown(full)} was replaced while the source was read")
             return None
-        before = pages.identity(status)
         dest, table = self._open_dest(name, known)
+        try:
+            copied = self._fill_small(source, dest, status) if known is None else None
+            if copied is None:
+                copied = self._fill(source, dest, status, known, table)
+            bare = known is None
+            self.batch.not_kept += finish.apply_flags(source, dest, full, self.inherited_flags if bare else None)
+            self.batch.not_kept += finish.apply(finish.Opened(dest), full, status, scan.xattrs_of(source), self.inherited_xattrs if bare else None)
+            stable = pages.identity(os.fstat(source)) == copied.source
+            if not stable:
+                self.batch.notes.append(f"{shown(full)} changed while it was read")
+            return copied._replace(source=copied.source if stable else b"", dest=pages.identity(os.fstat(dest)) if table else b"")
+        except content.Torn:
+            self.batch.notes.append(f"{shown(full)} shrank while it was read")
+            return Copied()
+        finally:
+            os.close(dest)
+
+    def _fill_small(self, source: int, dest: int, status: os.stat_result) -> Copied | None:
+        """One read and one write; None when the file is not so small, or not so plain. Raises Torn."""
+        data = content.copy_small(source, dest, status.st_size)
+        if data is None:
+            return None
+        self.pause(len(data))
+        self.batch.read += len(data)
+        self.batch.written += len(data)
+        return Copied(pages.identity(status), b"", content.digest(data) if self.scene.reads else b"")
+
+    def _fill(self, source: int, dest: int, status: os.stat_result, known: Known | None, table: bytes) -> Copied:
         copy = content.Copy(source, dest, status.st_size, self.pause, content.digests if self.scene.reads or table else content.no_digests)
         try:
             if table:
@@ -241,21 +268,10 @@ class _Copier:
                 copy.against_content()
             else:
                 copy.whole()
-            bare = known is None
-            self.batch.not_kept += finish.apply_flags(source, dest, full, self.inherited_flags if bare else None)
-            self.batch.not_kept += finish.apply(finish.Opened(dest), full, status, scan.xattrs_of(source), self.inherited_xattrs if bare else None)
-            stable = pages.identity(os.fstat(source)) == before
-            if not stable:
-                self.batch.notes.append(f"{shown(full)} changed while it was read")
-            return Copied(before if stable else b"", pages.identity(os.fstat(dest)) if table else b"", bytes(copy.blocks),
-                          tuple(copy.rewritten) if table else None, bool(copy.written))
-        except content.Torn:
-            self.batch.notes.append(f"{shown(full)} shrank while it was read")
-            return Copied(written=bool(copy.written))
         finally:
             self.batch.read += copy.read
             self.batch.written += copy.written
-            os.close(dest)
+        return Copied(pages.identity(status), b"", bytes(copy.blocks), tuple(copy.rewritten) if table else None, bool(copy.written))
 
     def _open_dest(self, name: str, known: Known | None) -> tuple[int, bytes]:
         """The copy so far, with the digests of its content when they are known; an empty file when there is none."""

@@ -174,6 +174,16 @@ def read_digests(descriptor: int, size: int, pause: Callable[[int], None]) -> tu
     return bytes(found), read
 
 
+def copy_small(source: int, dest: int, size: int) -> bytes | None:
+    """A file of one block without holes, into an empty one; returns its content, or None when it is no such file. Raises Torn, OSError."""
+    # Asking for holes waits for a write that is under way, see wait_for_writers.
+    if not 0 < size <= BLOCK or _seek(source, 0, os.SEEK_HOLE, size) != size:
+        return None
+    data = read_exactly(source, 0, size)
+    write_all(dest, data, 0)
+    return data
+
+
 class Copy:
     """One copy under way, from descriptor to descriptor; afterwards `blocks`, `rewritten` (numbers of blocks), `read` and `written` (bytes)."""
 
@@ -186,11 +196,6 @@ class Copy:
         """Into an empty file."""
         # Asking for holes waits for a write that is under way, see wait_for_writers.
         ranges = allocated(self._source, self._size)
-        if ranges is None and 0 < self._size <= BLOCK:
-            data = read_exactly(self._source, 0, self._size)
-            self._note(data, self._size)
-            self._write(data, 0)
-            return
         if ranges is not None:
             # Before the writes: those that make a file longer are given more blocks than they need (xfs).
             os.ftruncate(self._dest, self._size)

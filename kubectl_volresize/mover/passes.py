@@ -277,7 +277,7 @@ class Move:
         self.knowledge.complete(scene.tree.pages.keys(), found.big, verify.unvouched(found.links, scene.tree))
         self.report.lose(found.not_kept)
         self.report.entries, self.report.hashed_bytes, self.report.carried_bytes = found.entries, found.hashed, found.carried
-        self.report.digest = found.digest
+        self.report.digest = found.digest if self.options.reads else ""
         return found
 
     def _judge(self, found: Found, live: bool) -> None:

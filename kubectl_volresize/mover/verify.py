@@ -175,7 +175,6 @@ class _Metadata:
         if source is not None and dest is not None:
             self._verify_pair(name, full, expected, source, dest)
         learned = self.learned.get(name, _NOTHING)
-        self.found.rows += int.from_bytes(learned.row, "big")
         if expected.is_file and not follows and not (learned.pair and source is not None and source.identity == expected.identity):
             self.found.unproven_files += 1
             self.found.unproven_bytes += expected.size
@@ -186,6 +185,7 @@ class _Metadata:
         if known.proves(source, dest):
             self.found.carried += source.size if source.is_file and not self._is_follower(name, expected) else 0
             self.learned[name] = known
+            self.found.rows += int.from_bytes(known.row, "big")
         else:
             self._compare_guarded(name, full, expected, source, dest, known)
         if expected.has_other_names or source.has_other_names or dest.has_other_names:
@@ -229,9 +229,11 @@ class _Metadata:
         if what or (follows and source.identity != expected.identity):
             self.learned[name] = Known.of_copy(dest, blocks)
             return
-        row = b"" if follows else _row(self._names_of(name, expected), dest, target, xattrs, blocks)
+        row = b"" if follows or not self.scene.reads else _row(self._names_of(name, expected), dest, target, xattrs, blocks)
+        self.found.rows += int.from_bytes(row, "big")
         fence = self.scene.fence
-        self.learned[name] = Known.of(source, dest, blocks, row, fence.settled(source)) if fence.another_pass else Known(row=row)
+        if fence.another_pass:
+            self.learned[name] = Known.of(source, dest, blocks, row, fence.settled(source))
 
     def _names_of(self, name: str, expected: Stat) -> str:
         if not expected.has_other_names:

@@ -40,7 +40,8 @@ def _hard_links(top: Path) -> None:
         (top / f"{number}").write_bytes(os.urandom(50_000))
         (top / f"d{number}").mkdir()
         for link in range(400):
-            os.link(top / f"{number}", top / f"d{number}" / f"a name of some length {link}")
+            # Other names in each directory: the same ones would split all of them at the same places, and one chance would count forty times.
+            os.link(top / f"{number}", top / f"d{number}" / f"a name of some length {number * 400 + link}")
 
 
 def _sparse(top: Path) -> None:
@@ -67,7 +68,7 @@ def _long_names(top: Path) -> None:
     for folder in range(5):
         (top / str(folder)).mkdir()
         for number in range(1500):
-            (top / str(folder) / f"{number:05}{'n' * 240}").touch()
+            (top / str(folder) / f"{folder * 1500 + number:05}{'n' * 240}").touch()
 
 
 def _long_links(top: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 import sys
 
-_PIECE = 4 << 20
+_PIECE = 256 << 10
 
 
 def main(source: str, dest: str) -> None:

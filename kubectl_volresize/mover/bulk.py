@@ -197,7 +197,7 @@ class _Copier:
             raise of_os_error(error, self.path, "cannot open the directory") from error
         self.dest = scan.open_directory(self.scene.dest, self.path)
         # What a new file has before anybody gives it something: asked once a directory and not of each file.
-        self.inherited_xattrs = scan.xattrs_of(self.dest) and None
+        self.inherited_xattrs = None if scan.xattrs_of(self.dest) else {}
         self.inherited_flags = finish.inherited_flags(self.dest)
         return True
 

@@ -26,11 +26,11 @@ def counts(root: int, tree: Tree, tick: Callable[[], None]) -> TreeCounts:
     return tree.counts.as_tree_counts(blocks)
 
 
-def offered(dest: int, present: Tree) -> FsGeometry:
-    """What the destination offers to a copy that replaces the entries already in it."""
-    status = os.fstatvfs(dest)
-    inodes, is_xfs = present.counts.inodes - 1, kernel.file_system_type(dest) == kernel.XFS_MAGIC
-    taken = present.counts.allocated + present.root.blocks * 512 + (inodes * XFS_INODE if is_xfs else 0)
+def offered(dest: int, present: Tree | None) -> FsGeometry:
+    """What the destination offers to a copy that replaces the entries already in it; None for a copy beside whatever is in it."""
+    status, is_xfs = os.fstatvfs(dest), kernel.file_system_type(dest) == kernel.XFS_MAGIC
+    inodes = present.counts.inodes - 1 if present else 0
+    taken = present.counts.allocated + present.root.blocks * 512 + (inodes * XFS_INODE if is_xfs else 0) if present else 0
     return FsGeometry(status.f_bavail * status.f_frsize + taken, status.f_favail + inodes if status.f_files else 0, status.f_bsize, is_xfs)
 
 
@@ -45,16 +45,18 @@ def shortfall(dest: int, needed: TreeCounts, tick: Callable[[], None]) -> str:
     return f"{verdict.sentence}{hint}; about {human(left)} and {max(usage.inodes - present.counts.inodes, 0)} inodes are not copied yet"
 
 
-def fit(root: int, tree: Tree, geometry: FsGeometry, head_room_percent: int, tick: Callable[[], None]) -> TreeCounts:
+def fit(root: int, tree: Tree, dest: int, head_room_percent: int, tick: Callable[[], None]) -> TreeCounts:
     """The counts of the tree, which fits. Raises DoesNotFit with the numbers when it does not.
 
-    Where it fits even if each inode needed a block for its attributes, nobody reads them: that costs a call an entry.
+    Where it fits beside what is there, even if each inode needed a block for its attributes, nobody looks closer: that costs a call an entry.
     """
-    most = tree.counts.as_tree_counts(tree.counts.inodes)
-    if fits(project_usage(most, geometry), geometry, head_room_percent).fits:
+    most, room = tree.counts.as_tree_counts(tree.counts.inodes), offered(dest, None)
+    if fits(project_usage(most, room), room, head_room_percent).fits:
         return tree.counts.as_tree_counts(0)
+    # Entries already in the destination make room: a copy that was killed half-way must not fail for its own bytes.
+    room = offered(dest, scan.walk(dest, tick))
     needed = counts(root, tree, tick)
-    verdict = fits(project_usage(needed, geometry), geometry, head_room_percent)
+    verdict = fits(project_usage(needed, room), room, head_room_percent)
     if not verdict.fits:
         raise DoesNotFit(f"the data does not fit the destination: {verdict.sentence}")
     return needed

@@ -186,9 +186,7 @@ class Move:
             scan.demand_complete(tree)
         if len(self.report.passes) == 1:
             self.report.tree = tree.counts.as_tree_counts(0)
-            # Entries already in the destination make room: a copy that was killed half-way must not fail for its own bytes.
-            geometry = measure.offered(self.dest, scan.walk(self.dest, progress.tick))
-            self.report.tree = measure.fit(self.source, tree, geometry, self.options.head_room, progress.tick)
+            self.report.tree = measure.fit(self.source, tree, self.dest, self.options.head_room, progress.tick)
         else:
             self.report.tree = tree.counts.as_tree_counts(self.report.tree.xattr_blocks)
         progress.begin("prepare", total_files=self.report.tree.inodes)

@@ -51,10 +51,12 @@ def _repair_piece(scene: Scene, piece: Piece, done: Finished) -> None:
     try:
         source = scan.open_directory(scene.source, path)
         dest = scan.open_directory(scene.dest, path)
-        for index, name in enumerate(scene.tree.unpack(piece.unit)):
-            if piece.start <= index < piece.stop and codes[index] in (METADATA, BY_RCLONE):
-                done.entries += 1
-                done.lost += _repair_entry(source, dest, path, name)
+        names = list(scene.tree.unpack(piece.unit))[piece.start:piece.stop]
+        todo = {name: code for name, code in zip(names, codes[piece.start:piece.stop]) if code in (METADATA, BY_RCLONE)}
+        done.entries += len(todo)
+        equal = _equal(source, dest, [name for name, code in todo.items() if code == METADATA], scene.reads)
+        for name in (name for name in todo if name not in equal):
+            done.lost += _repair_entry(source, dest, path, name)
     except OSError as error:
         if source >= 0 or error.errno not in VANISHED_ERRORS:
             raise of_os_error(error, path, "cannot finish the directory") from error
@@ -62,6 +64,15 @@ def _repair_piece(scene: Scene, piece: Piece, done: Finished) -> None:
         for descriptor in (source, dest):
             if descriptor >= 0:
                 os.close(descriptor)
+
+
+def _equal(source: int, dest: int, names: list[str], reads: bool) -> set[str]:
+    """Those whose metadata is equal already. Of a directory or a file one must open both to know: a file is taken as equal where content is too."""
+    originals, copies = scan.stats_of(source, names), scan.stats_of(dest, names)
+    alike = [name for name, entry in originals.items() if name in copies and not entry.is_directory and not (entry.is_file and reads)
+             and not finish.differences(entry, copies[name])]
+    wanted, present = scan.xattrs_in(source, alike), scan.xattrs_in(dest, alike)
+    return {name for name in alike if wanted.get(name) == present.get(name)}
 
 
 def _repair_entry(source: int, dest: int, path: str, name: str) -> list[NotKept]:

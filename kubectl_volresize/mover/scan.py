@@ -6,7 +6,7 @@ import os
 import stat
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Callable, Iterator, Mapping, Sequence
+from typing import Callable, Iterable, Iterator, Mapping, Sequence
 
 from ..plan.fit import BLOCK, SMALL_BLOCK, TreeCounts
 from . import layout, pages, workers
@@ -26,6 +26,8 @@ _DIRECTORIES_PER_TASK = 16
 BIG = 32 << 20
 
 Place = tuple[str, str]
+# Extended attributes by name, of those that have any.
+Attributes = dict[str, dict[str, bytes]]
 # One page of one directory: its path and the number of the page.
 Unit = tuple[str, int]
 
@@ -298,6 +300,32 @@ def xattrs_of(target: int | str) -> dict[str, bytes]:
             return {}
         raise
     return {name: os.getxattr(target, name, follow_symlinks=follow) for name in names if name not in IGNORED_XATTRS}
+
+
+def stats_of(directory: int, names: Iterable[str]) -> Entries:
+    """Of those names of an open directory that are there."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = pages.of(os.stat(name, dir_fd=directory, follow_symlinks=False))
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def xattrs_in(directory: int, names: Iterable[str]) -> Attributes:
+    """Of those names of an open directory that have any. Goes into the directory, which only a worker may do: these calls take no dir_fd, and
+    /proc/self/fd is slow."""
+    found = {}
+    os.fchdir(directory)
+    for name in names:
+        try:
+            xattrs = xattrs_of(name)
+        except FileNotFoundError:
+            continue
+        if xattrs:
+            found[name] = xattrs
+    return found
 
 
 def by_name(directory: int, name: str) -> str:

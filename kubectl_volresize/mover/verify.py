@@ -18,8 +18,6 @@ from .scan import Place, Tree
 
 # One name of a hard-linked inode: source inode, destination inode, number of names of the latter, proof that outlives the pass (b"": none).
 LinkSeen = tuple[Place, int, int, int, bytes]
-# Extended attributes by name, of those that have any.
-Attributes = dict[str, dict[str, bytes]]
 _NOTHING = Known()
 _MODULUS = 2**128
 
@@ -100,7 +98,7 @@ class _Metadata:
         self.scene, self.ledger, self.found, self.path, self.pause = scene, ledger, found, path, pause
         self.source = self.dest = -1
         self.learned: dict[str, Known] = {}
-        self.xattrs: tuple[Attributes, Attributes] = ({}, {})
+        self.xattrs: tuple[scan.Attributes, scan.Attributes] = ({}, {})
         self.copied: Mapping[str, Copied] = {}
         self.known: Mapping[str, Known] = {}
 
@@ -127,10 +125,10 @@ class _Metadata:
             self.dest = scan.open_directory(self.scene.dest, self.path)
             if listing:
                 self._compare_listings()
-            sources, dests = (_stats(directory, [name for name, _ in chosen]) for directory in (self.source, self.dest))
+            sources, dests = (scan.stats_of(directory, [name for name, _ in chosen]) for directory in (self.source, self.dest))
             unproven = [name for name, source in sources.items() if name in dests and not self._known(name).proves(source, dests[name])]
             # After the stats: a proof must not bind attributes of before to an identity of after.
-            self.xattrs = _xattrs(self.source, unproven), _xattrs(self.dest, unproven)
+            self.xattrs = scan.xattrs_in(self.source, unproven), scan.xattrs_in(self.dest, unproven)
             for name, expected in chosen:
                 self._verify_entry(name, expected, sources.get(name), dests.get(name))
         except OSError as error:
@@ -336,31 +334,6 @@ class _Contents(_Metadata):
 
 def _is_empty_directory(directory: int, name: str) -> bool:
     return stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode) and is_empty(directory, name)
-
-
-def _stats(directory: int, names: Iterable[str]) -> dict[str, Stat]:
-    """Of those that are there."""
-    found = {}
-    for name in names:
-        try:
-            found[name] = pages.of(os.stat(name, dir_fd=directory, follow_symlinks=False))
-        except FileNotFoundError:
-            continue
-    return found
-
-
-def _xattrs(directory: int, names: Iterable[str]) -> Attributes:
-    """Of those that have any. Goes into the directory, which only a worker may do: these calls take no dir_fd, and /proc/self/fd is slow."""
-    found = {}
-    os.fchdir(directory)
-    for name in names:
-        try:
-            xattrs = scan.xattrs_of(name)
-        except FileNotFoundError:
-            continue
-        if xattrs:
-            found[name] = xattrs
-    return found
 
 
 def _entries_in(directory: int) -> int:

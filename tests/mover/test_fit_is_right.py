@@ -166,9 +166,9 @@ def _taken(source: Path, room: Room, monkeypatch: pytest.MonkeyPatch) -> tuple[i
     room.empty()
     needed: list[int] = []
 
-    def note(root: int, tree: Any, geometry: FsGeometry, head_room: int, tick: Callable[[], None]) -> TreeCounts:
+    def note(root: int, tree: Any, dest: int, head_room: int, tick: Callable[[], None]) -> TreeCounts:
         counts: TreeCounts = measure.counts(root, tree, tick)
-        needed.append(project_usage(counts, geometry).bytes)
+        needed.append(project_usage(counts, measure.offered(dest, None)).bytes)
         return counts
 
     before = room.available

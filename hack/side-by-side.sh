@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs two commands at once: the first one speaks while it runs, the second one, with lower priority, when both are over. Fails when one of them does.
+# Runs two commands at once: the first one speaks while it runs, the second one when both are over. Fails when one of them does.
 #
 #   hack/side-by-side.sh 'pytest -m cluster' "pytest -m 'not cluster'"
 set -euo pipefail
@@ -13,7 +13,8 @@ main() {
   output=$(mktemp)
   # shellcheck disable=SC2064 # its name now
   trap "rm -f '$output'" EXIT
-  nice -n 5 bash -c "$2" >"$output" 2>&1 &
+  # What a script starts in the background ignores SIGINT, and so would all that it starts itself.
+  env --default-signal=INT,QUIT bash -c "$2" >"$output" 2>&1 &
   other=$!
   bash -c "$1" || first=$?
   wait "$other" || second=$?

@@ -5,7 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
-RSYNC, CP, TAR, RCLONE, FLOOR = "rsync -aHAXS --numeric-ids", "cp -a", "tar | tar", "rclone copy", "floor: read and write"
+RSYNC, CP, TAR, RCLONE, FLOOR = "rsync -aHAXS --numeric-ids", "cp -a", "tar to tar", "rclone copy", "floor: read and write"
 OURS, OURS_HASHED = "mover --verify metadata", "mover (reads both sides again)"
 _RCLONE = ("copy", "--links", "--metadata", "--create-empty-src-dirs", "--local-encoding", "Raw", "--no-unicode-normalization", "--inplace",
            "--config", "/dev/null", "--transfers", "4", "--checkers", "8")

@@ -86,7 +86,7 @@ def test_data_that_does_not_fit_is_refused_with_numbers_before_anything_changes(
     submit(api, {"data": "500Mi"})
     with api.connected() as client:
         assert run(api, client) == JOB_REFUSED
-    assert reason(api) == "Refused" and "data-web-1: its data does not fit 500Mi: 660.6Mi" in status(api)["message"]
+    assert reason(api) == "Refused" and "data-web-1: its data does not fit 500Mi: 661.3Mi" in status(api)["message"]
     demand_untouched(api, before)
 
 

@@ -223,17 +223,19 @@ def test_all_processes_are_nice(pair: tuple[Path, Path], start_mover: Copy) -> N
     for number in range(300):
         (source / f"{number}").write_bytes(os.urandom(30_000))
     mover = start_mover(source, dest, "--nice", "7", "--ionice", "idle", "--bwlimit", "10Mi")
-    seen: dict[str, set[tuple[int, str]]] = {}
+    seen: dict[int, list[tuple[str, int, str]]] = {}
     while mover.process.poll() is None:
         for pid in [mover.process.pid, *_children(mover.process.pid)]:
             name, nice = _name_and_nice(pid)
             disk = subprocess.run(["ionice", "-p", str(pid)], capture_output=True, text=True, check=False).stdout.strip()
             if name and disk and mover.events():
-                seen.setdefault(name, set()).add((nice, disk))
+                seen.setdefault(pid, []).append((name, nice, disk))
         time.sleep(0.05)
     assert mover.end() == 0
-    assert seen.keys() >= {"rclone"} and len(seen) >= 2, seen
-    assert {one for kinds in seen.values() for one in kinds} == {(OWN_NICE + 7, "idle")}, seen
+    # The last look at a process may be at one that is ending, which has given its priority for the disk back.
+    found = {one for looks in seen.values() for one in looks[:-1]}
+    assert {name for name, _, _ in found} >= {"rclone"} and len({name for name, _, _ in found}) >= 2, seen
+    assert {(nice, disk) for _, nice, disk in found} == {(OWN_NICE + 7, "idle")}, seen
 
 
 def test_a_level_of_the_disk_is_set(pair: tuple[Path, Path], start_mover: Copy) -> None:

@@ -51,7 +51,6 @@ class Preparation:
     bytes: int = 0
     not_kept: list[NotKept] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
-    removed: int = 0
 
 
 def prepare(source: int, dest: int, tree: Tree, knowledge: Knowledge, is_same: IsSame, takes_rclone: bool, tick: Callable[[], None]) -> Preparation:
@@ -125,7 +124,6 @@ class _Preparer:
                 kept[name] = there
             elif not (pair.path == "" and _is_fresh_lost_and_found(pair.dest, name, there, wanted)):
                 remove(pair.dest, name, scan.join(pair.path, name))
-                self.done.removed += 1
         codes = self.done.codes[unit] = bytearray(self._code(pair, name, entry, kept.get(name), known) for name, entry in wanted.items())
         self.done.pieces += _pieces(unit, codes, wanted)
         for name, there in kept.items():
@@ -214,7 +212,6 @@ class _Preparer:
         pair = _Pair(self.source, path, scan.open_directory(self.dest, path))
         try:
             remove(pair.dest, name, scan.join(path, name))
-            self.done.removed += 1
             self.done.linked.pop(place, None)
             if self.done.codes[unit][index] in (OVER, ALONE):
                 self.done.files -= 1

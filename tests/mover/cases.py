@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
-from torture import CAPABILITY, acl, bind_socket, write
+from torture import CAPABILITY, acl, bind_socket, chain, write
 
 SECOND = 10**9
 LONG_LINKS, EXT4_FLAGS = "links of 4000 bytes", "the inode flags of ext4"
@@ -133,13 +133,7 @@ def names_that_look_alike(top: Path) -> None:
 
 
 def longer_than_a_path(top: Path) -> None:
-    current = os.open(top, os.O_RDONLY)
-    for level in range(22):
-        name = f"{level:03}" + "d" * 200
-        os.mkdir(name, dir_fd=current)
-        following = os.open(name, os.O_RDONLY, dir_fd=current)
-        os.close(current)
-        current = following
+    current = chain(top)
     for name, size in (("bottom", 4), ("large", LARGE)):
         with open(os.open(name, os.O_CREAT | os.O_WRONLY, dir_fd=current), "wb") as file:
             file.write(noise(size))

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 
 class Mover:
@@ -52,3 +52,12 @@ class Mover:
     @property
     def last(self) -> dict[str, Any]:
         return self.events()[-1]
+
+
+def when(true: Callable[[], object], mover: Mover) -> None:
+    """Wait for a moment of the run."""
+    deadline = time.monotonic() + 60
+    while not true():
+        assert mover.process.poll() is None, mover.out_file.read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)

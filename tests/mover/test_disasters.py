@@ -13,7 +13,7 @@ from typing import Any, Callable
 
 import checker
 import pytest
-from mover_process import Mover
+from mover_process import Mover, when
 
 from kubectl_volresize.mover import content
 from kubectl_volresize.mover.failures import NoSpace
@@ -25,15 +25,6 @@ Copy = Callable[..., Mover]
 MIB = 1 << 20
 # Below and above the size from which rclone copies.
 BY_WORKER, BY_RCLONE = 6 * MIB, 12 * MIB
-
-
-def _when(true: Callable[[], object], mover: Mover) -> None:
-    """Wait for a moment of the run."""
-    deadline = time.monotonic() + 60
-    while not true():
-        assert mover.process.poll() is None, mover.out_file.read_text()
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def _has_begun(path: Path) -> Callable[[], bool]:
@@ -55,7 +46,7 @@ def test_bytes_that_another_takes_during_the_copy_stop_it_at_once_and_are_said_t
     for number in range(5):
         (source / f"file{number}").write_bytes(os.urandom(size))
     mover = start_mover(source, dest, "--bwlimit", "10Mi")
-    _when(lambda: list(dest.glob("file*")), mover)
+    when(lambda: list(dest.glob("file*")), mover)
     subprocess.run(["fallocate", "-l", "1G", str(beside)], check=False, capture_output=True)
     assert mover.end() == 20, mover.last
     assert (mover.last["event"], mover.last["code"]) == ("failed", 20)
@@ -80,7 +71,7 @@ def test_inodes_that_another_takes_during_the_copy_stop_it_at_once_and_are_said_
             (source / f"{folder}" / f"{number}").write_bytes(os.urandom(50_000))
     beside.mkdir()
     mover = start_mover(source, dest, "--bwlimit", "2Mi")
-    _when(lambda: (dest / "5").exists(), mover)
+    when(lambda: (dest / "5").exists(), mover)
     with pytest.raises(OSError, match="No space left"):
         for number in range(1000):
             (beside / str(number)).touch()
@@ -178,7 +169,7 @@ def test_a_file_that_changes_while_it_is_copied_is_named(fate: str, size: int, m
     (source / "hot").write_bytes(os.urandom(size))
     (source / "calm").write_bytes(os.urandom(10_000))
     mover = start_mover(source, dest, "--bwlimit", "6Mi")
-    _when(_has_begun(dest / "hot"), mover)
+    when(_has_begun(dest / "hot"), mover)
     FATES[fate](source / "hot")
     assert mover.end() == 23, mover.last
     assert "the source changed" in mover.last["message"] and "hot" in mover.last["message"]
@@ -193,7 +184,7 @@ def test_a_directory_that_vanishes_while_it_is_copied_is_named(make_volume: Call
     for number in range(40):
         (source / "folder" / "inner" / f"{number}").write_bytes(os.urandom(200_000))
     mover = start_mover(source, dest, "--bwlimit", "4Mi")
-    _when(lambda: list((dest / "folder" / "inner").glob("*")), mover)
+    when(lambda: list((dest / "folder" / "inner").glob("*")), mover)
     (source / "folder" / "inner").rename(source / "moved")
     assert mover.end() == 23, mover.last
     assert any("folder/inner" in note for note in mover.report["notes"])
@@ -206,7 +197,7 @@ def _kill_rclone(mover: Mover) -> None:
         pids = Path(f"/proc/{mover.process.pid}/task/{mover.process.pid}/children").read_text().split()
         return [int(pid) for pid in pids if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:2] == [b"copy"]]
 
-    _when(children, mover)
+    when(children, mover)
     os.kill(children()[0], signal.SIGKILL)
 
 
@@ -214,7 +205,7 @@ def test_a_killed_rclone_is_said_to_be_and_the_next_run_ends_equal(make_volume: 
     source, dest = make_volume("source"), make_volume("dest")
     (source / "large").write_bytes(os.urandom(BY_RCLONE))
     mover = start_mover(source, dest, "--bwlimit", "4Mi")
-    _when(_has_begun(dest / "large"), mover)
+    when(_has_begun(dest / "large"), mover)
     _kill_rclone(mover)
     assert mover.end() == 137, mover.last
     assert (mover.last["rclone_exit"], "killed by signal 9" in mover.last["message"]) == (137, True)
@@ -227,7 +218,7 @@ def test_in_a_warm_pass_a_killed_rclone_is_made_up_for(make_volume: Callable[...
     for name, size in (("large", BY_RCLONE), ("larger", BY_RCLONE), ("huge", 33 * MIB)):
         (source / name).write_bytes(os.urandom(size))
     mover = start_mover(source, dest, "--pass", "warm", "--bwlimit", "16Mi")
-    _when(_has_begun(dest / "large"), mover)
+    when(_has_begun(dest / "large"), mover)
     _kill_rclone(mover)
     assert mover.end() == 0, mover.last
     assert any("killed by signal 9" in note for note in mover.report["notes"])
@@ -248,7 +239,7 @@ def test_nothing_is_written_through_a_link_that_somebody_puts_into_the_destinati
             (source / f"folder{folder}" / f"{number}").write_bytes(os.urandom(size))
     before = checker.picture(canary)
     mover = start_mover(source, dest, "--bwlimit", "8Mi")
-    _when(lambda: (dest / "folder3").exists(), mover)
+    when(lambda: (dest / "folder3").exists(), mover)
     quiet = threading.Event()
     attacker = threading.Thread(target=_exchange, args=(dest, canary, quiet))
     attacker.start()

@@ -10,7 +10,7 @@ from typing import Any, Callable
 
 import checker
 import pytest
-from mover_process import Mover
+from mover_process import Mover, when
 
 pytestmark = pytest.mark.root
 Copy = Callable[..., Mover]
@@ -27,15 +27,6 @@ def pair(make_volume: Callable[..., Path]) -> tuple[Path, Path]:
     return make_volume("source", 128), make_volume("dest", 128)
 
 
-def _when(true: Callable[[], object], mover: Mover) -> None:
-    """Wait for a moment of the run."""
-    deadline = time.monotonic() + 60
-    while not true():
-        assert mover.process.poll() is None, mover.out_file.read_text()
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def _kinds(run: Mover) -> list[str]:
     return [one["kind"] for one in run.report["passes"]]
 
@@ -45,7 +36,7 @@ def test_a_warm_pass_of_a_live_source_notes_what_moved_and_a_final_one_ends_equa
     for name in ("grows", "is replaced", "shrinks", "stays", "vanishes"):
         (source / name).write_bytes(os.urandom(3 * MIB))
     mover = start_mover(source, dest, "--pass", "warm", "--bwlimit", "8Mi")
-    _when(lambda: list(dest.glob("*s")), mover)
+    when(lambda: list(dest.glob("*s")), mover)
     with (source / "grows").open("ab") as file:
         file.write(b"more")
     os.truncate(source / "shrinks", 5)
@@ -82,7 +73,7 @@ def test_on_a_signal_the_final_pass_follows_and_reads_only_what_changed(moment: 
         mover.wait_for("waiting")
         (source / "7").write_bytes(os.urandom(1000))
     else:
-        _when(lambda: (dest / "large").exists(), mover)
+        when(lambda: (dest / "large").exists(), mover)
     mover.process.send_signal(signal.SIGUSR1)
     assert mover.end() == 0, mover.last
     warm, final = mover.report["passes"][0], mover.report["passes"][-1]

@@ -151,7 +151,8 @@ def _attributes(base: bytes) -> None:
     os.setxattr(path + b"link", "trusted.l", b"on a link", follow_symlinks=False)
 
 
-def _deep(top: Path) -> None:
+def chain(top: Path) -> int:
+    """Directories in each other, longer than PATH_MAX; returns the last one, open."""
     current = os.open(top, os.O_RDONLY)
     for level in range(22):
         name = f"{level:03}" + "d" * 200
@@ -159,6 +160,11 @@ def _deep(top: Path) -> None:
         following = os.open(name, os.O_RDONLY, dir_fd=current)
         os.close(current)
         current = following
+    return current
+
+
+def _deep(top: Path) -> None:
+    current = chain(top)
     with open(os.open("bottom", os.O_CREAT | os.O_WRONLY, dir_fd=current), "wb") as file:
         file.write(b"deep")
     with open(os.open("large", os.O_CREAT | os.O_WRONLY, dir_fd=current), "wb") as file:

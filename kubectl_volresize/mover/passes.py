@@ -11,9 +11,10 @@ from . import bulk, flush, kernel, measure, pages, proof, rclone, repair, scan, 
 from .bulk import Ledger, Scene
 from .failures import NO_SPACE_ERRORS, Different, DoesNotFit, InputOutput, NoSpace, NotReproducible, RcloneFailed, SourceChanged, shown
 from .finish import loss_of
+from .hard_links import link
 from .meter import Meter
 from .pages import Stat
-from .prepare import Preparation, link, nothing_to_prepare, prepare, take_over
+from .prepare import Preparation, nothing_to_prepare, prepare, take_over
 from .progress import Progress
 from .proof import Fence, Knowledge, Known
 from .report import PassFigures, Reporter

@@ -4,20 +4,22 @@ here; all calls are relative to open directories."""
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass, field
-from typing import Callable, Mapping, NamedTuple
+from itertools import groupby
+from typing import Callable, Collection, Iterable, Mapping, NamedTuple
 
-from . import pages, scan
-from .failures import NO_SPACE_ERRORS, VANISHED_ERRORS, InputOutput, MoverFailure, NoSpace, NotReproducible, of_os_error, shown
+from . import pages, scan, workers
+from .failures import NO_SPACE_ERRORS, VANISHED_ERRORS, InputOutput, NoSpace, NotReproducible, of_os_error, shown
 from .finish import REFUSALS, NotKept, kind_in_words
 from .pages import Entries, Stat
 from .proof import Knowledge, Known
+from .removal import is_empty, remove
 from .scan import BIG, Place, Tree, Unit
 
 _PRIVATE = 0o700
 LARGE_FOR_RCLONE = 8 << 20
 _LONGEST_PATH = 3000
+_ENTRIES_PER_TASK = 2048
 
 # What is to be done with an entry. PROVEN: nothing. METADATA: no content to copy. NEW, OVER: to be copied, onto nothing or onto what is there, with
 # its page. ALONE: the same, as a task of its own. BY_RCLONE: its content by rclone.
@@ -52,18 +54,58 @@ class Preparation:
     not_kept: list[NotKept] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
 
+    def add(self, other: Preparation) -> None:
+        """What was prepared of other directories."""
+        self.codes.update(other.codes)
+        self.linked.update(other.linked)
+        self.big.update(other.big)
+        self.alone.update(other.alone)
+        self.pieces += other.pieces
+        self.by_rclone += other.by_rclone
+        self.not_kept += other.not_kept
+        self.vanished += other.vanished
+        self.files += other.files
+        self.bytes += other.bytes
+
 
 def prepare(source: int, dest: int, tree: Tree, knowledge: Knowledge, is_same: IsSame, takes_rclone: bool, tick: Callable[[], None]) -> Preparation:
     """Bring the names below `dest` to those of `tree`. Raises NoSpace, InputOutput, NotReproducible.
 
     `is_same(original, copy)`: whether content is taken as equal without being read.
     """
-    preparer = _Preparer(source, dest, tree, knowledge, is_same, takes_rclone)
-    for path in tree.pages:
-        preparer.directory(path)
-        tick()
-    preparer.unshare()
-    return preparer.done
+    sides = _Sides(source, dest, os.fstat(dest).st_dev, tree, knowledge, is_same, takes_rclone)
+    whole = _Part()
+
+    def work(paths: list[str]) -> _Part:
+        preparer = _Preparer(sides, _Part(), whole.made)
+        for path in paths:
+            preparer.directory(path)
+        return preparer.part
+
+    # The directories of one level are made while those of the level above are prepared.
+    for _, level in groupby(tree.pages, _depth):
+        parts = workers.in_order(_tasks(tree, level), work, tick)
+        whole.made.clear()
+        for part in parts:
+            whole.add(part)
+    _Preparer(sides, whole, whole.made).unshare()
+    return whole.done
+
+
+def _depth(path: str) -> int:
+    return path.count("/") + 1 if path else 0
+
+
+def _tasks(tree: Tree, paths: Iterable[str]) -> list[list[str]]:
+    found: list[list[str]] = [[]]
+    weight = 0
+    for path in paths:
+        if weight >= _ENTRIES_PER_TASK:
+            found.append([])
+            weight = 0
+        found[-1].append(path)
+        weight += tree.names_in(path) + 1
+    return found
 
 
 def nothing_to_prepare(tree: Tree) -> Preparation:
@@ -91,24 +133,48 @@ class _Shared:
     unit: Unit
 
 
+@dataclass(frozen=True)
+class _Sides:
+    """What a preparer goes by; see `prepare`."""
+
+    source: int
+    dest: int
+    device: int
+    tree: Tree
+    knowledge: Knowledge
+    is_same: IsSame
+    takes_rclone: bool
+
+
+@dataclass
+class _Part:
+    """Some directories after prepare. `shared`: by inode of the destination; `made`: directories that were made, and are empty."""
+
+    done: Preparation = field(default_factory=Preparation)
+    shared: dict[int, list[_Shared]] = field(default_factory=dict)
+    made: set[str] = field(default_factory=set)
+
+    def add(self, other: _Part) -> None:
+        self.done.add(other.done)
+        self.made |= other.made
+        for inode, names in other.shared.items():
+            self.shared.setdefault(inode, []).extend(names)
+
+
 class _Preparer:
-    def __init__(self, source: int, dest: int, tree: Tree, knowledge: Knowledge, is_same: IsSame, takes_rclone: bool) -> None:
-        self.source, self.dest, self.tree, self.knowledge = source, dest, tree, knowledge
-        self.is_same, self.takes_rclone = is_same, takes_rclone
-        self.device = os.fstat(dest).st_dev
-        self.done = Preparation()
-        self.made: set[str] = set()
-        self.shared: dict[int, list[_Shared]] = {}
+    """`fresh`: directories that were made a moment ago."""
+
+    def __init__(self, sides: _Sides, part: _Part, fresh: Collection[str]) -> None:
+        self.sides, self.tree, self.part, self.done = sides, sides.tree, part, part.done
+        self.fresh = fresh
 
     def directory(self, path: str) -> None:
-        pair = _Pair(self.source, path, -1)
+        pair = _Pair(self.sides.source, path, -1)
         try:
-            pair.dest = scan.open_directory(self.dest, path)
-            # What we made a moment ago is empty.
-            names = [] if path in self.made else os.listdir(pair.dest)
-            self.made.discard(path)
+            pair.dest = scan.open_directory(self.sides.dest, path)
+            names = [] if path in self.fresh else os.listdir(pair.dest)
             for number, group in enumerate(pages.by_page(names, len(self.tree.pages[path]))):
-                self._page(pair, (path, number), scan.entries_of(pair.dest, group, self.device, path))
+                self._page(pair, (path, number), scan.entries_of(pair.dest, group, self.sides.device, path))
         except OSError as error:
             # The destination's side cannot vanish: we made it a moment ago.
             raise of_os_error(error, path, "cannot prepare the directory") from error
@@ -117,7 +183,7 @@ class _Preparer:
 
     def _page(self, pair: _Pair, unit: Unit, present: Entries) -> None:
         wanted = self.tree.unpack(unit)
-        known = self.knowledge.page(unit) if present else {}
+        known = self.sides.knowledge.page(unit) if present else {}
         kept: Entries = {}
         for name, there in present.items():
             if _belongs(pair, name, there, wanted.get(name)):
@@ -128,7 +194,7 @@ class _Preparer:
         self.done.pieces += _pieces(unit, codes, wanted)
         for name, there in kept.items():
             if there.has_other_names:
-                self.shared.setdefault(there.ino, []).append(_Shared((pair.path, name), wanted[name].ino, unit))
+                self.part.shared.setdefault(there.ino, []).append(_Shared((pair.path, name), wanted[name].ino, unit))
 
     def _code(self, pair: _Pair, name: str, entry: Stat, there: Stat | None, known: Mapping[str, Known]) -> int:
         place = (pair.path, name)
@@ -146,18 +212,18 @@ class _Preparer:
         # A directory's own times move when something is made or removed in it.
         if not entry.is_directory and self._is_proven(place, entry, there, known):
             return PROVEN
-        if not entry.is_file or follows or self.is_same(entry, there):
+        if not entry.is_file or follows or self.sides.is_same(entry, there):
             return METADATA
         return self._to_copy(place, entry, True)
 
     def _is_proven(self, place: Place, entry: Stat, there: Stat, known: Mapping[str, Known]) -> bool:
-        one = self.knowledge.of_big(place) if place in self.done.big else known.get(place[1])
+        one = self.sides.knowledge.of_big(place) if place in self.done.big else known.get(place[1])
         return one is not None and one.proves(entry, there)
 
     def _to_copy(self, place: Place, entry: Stat, onto: bool) -> int:
         self.done.files += 1
         self.done.bytes += entry.size
-        if self.takes_rclone and not onto and entry.size >= LARGE_FOR_RCLONE and is_for_rclone(scan.join(*place), entry):
+        if self.sides.takes_rclone and not onto and entry.size >= LARGE_FOR_RCLONE and is_for_rclone(scan.join(*place), entry):
             self.done.by_rclone.append(scan.join(*place))
             return BY_RCLONE
         if place in self.done.big:
@@ -170,7 +236,7 @@ class _Preparer:
         try:
             if entry.is_directory:
                 os.mkdir(name, _PRIVATE, dir_fd=pair.dest)
-                self.made.add(path)
+                self.part.made.add(path)
             elif entry.is_link:
                 target = _target(pair.source, name)
                 if target is None:
@@ -185,7 +251,7 @@ class _Preparer:
     def unshare(self) -> None:
         """Remove names whose sharing of an inode differs from the source's, also with names outside the tree: writing to them would change those."""
         copy_of: dict[int, int] = {}
-        for inode, names in self.shared.items():
+        for inode, names in self.part.shared.items():
             originals = {one.original for one in names}
             if len(originals) > 1 or self._links(names[0].place) != len(names) or copy_of.setdefault(min(originals), inode) != inode:
                 for one in names:
@@ -198,7 +264,7 @@ class _Preparer:
                     self._start_afresh(place)
 
     def _links(self, place: Place) -> int:
-        directory = scan.open_directory(self.dest, place[0])
+        directory = scan.open_directory(self.sides.dest, place[0])
         try:
             return os.stat(place[1], dir_fd=directory, follow_symlinks=False).st_nlink
         finally:
@@ -209,7 +275,7 @@ class _Preparer:
         unit = (path, pages.page_of(name, len(self.tree.pages[path])))
         entries = self.tree.unpack(unit)
         entry, index = entries[name], list(entries).index(name)
-        pair = _Pair(self.source, path, scan.open_directory(self.dest, path))
+        pair = _Pair(self.sides.source, path, scan.open_directory(self.sides.dest, path))
         try:
             remove(pair.dest, name, scan.join(path, name))
             self.done.linked.pop(place, None)
@@ -306,50 +372,6 @@ def _is_fresh_lost_and_found(dest: int, name: str, present: Stat, wanted: Entrie
     return name == scan.LOST_AND_FOUND and name not in wanted and present.is_directory and is_empty(dest, name)
 
 
-def is_empty(directory: int, name: str) -> bool:
-    inner = os.open(name, scan.DIRECTORY, dir_fd=directory)
-    try:
-        return not os.listdir(inner)
-    finally:
-        os.close(inner)
-
-
-def remove(directory: int, name: str, path: str) -> None:
-    """Delete an entry, a directory with all that it holds. Raises NotReproducible when the file system refuses, InputOutput."""
-    try:
-        if not stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
-            os.unlink(name, dir_fd=directory)
-            return
-        _remove_directory(directory, name)
-    except OSError as error:
-        if error.errno in REFUSALS:
-            raise NotReproducible(f"cannot remove {shown(path)} from the destination: {error.strerror}") from error
-        raise of_os_error(error, path, "cannot remove from the destination") from error
-
-
-def _remove_directory(parent: int, name: str) -> None:
-    """Depth first with a stack of open directories: a tree may be deeper than the interpreter's stack."""
-    stack = [(parent, name, os.open(name, scan.DIRECTORY, dir_fd=parent))]
-    try:
-        while stack:
-            above, own_name, current = stack[-1]
-            deeper = ""
-            for entry in os.listdir(current):
-                if stat.S_ISDIR(os.stat(entry, dir_fd=current, follow_symlinks=False).st_mode):
-                    deeper = entry
-                    break
-                os.unlink(entry, dir_fd=current)
-            if deeper:
-                stack.append((current, deeper, os.open(deeper, scan.DIRECTORY, dir_fd=current)))
-                continue
-            os.close(current)
-            stack.pop()
-            os.rmdir(own_name, dir_fd=above)
-    finally:
-        for _, _, descriptor in stack:
-            os.close(descriptor)
-
-
 def _unmade(error: OSError, path: str, entry: Stat) -> NotKept:
     if error.errno in NO_SPACE_ERRORS:
         raise NoSpace(f"cannot make {shown(path)}: {error.strerror}") from error
@@ -358,38 +380,3 @@ def _unmade(error: OSError, path: str, entry: Stat) -> NotKept:
     if entry.is_directory:
         raise NotReproducible(f"cannot make the directory {shown(path)}: {error.strerror}") from error
     return NotKept(kind_in_words(entry.kind), path, error.strerror or str(error))
-
-
-def link(dest: int, tree: Tree, done: Preparation) -> int:
-    """Give each hard-linked inode its other names; returns how many were made. Raises NoSpace, InputOutput, NotReproducible."""
-    made = 0
-    for places in tree.links.values():
-        missing = [(path, name) for path, name in places[1:] if (path, name) not in done.linked]
-        if missing:
-            made += _link_names(dest, places[0], missing)
-    return made
-
-
-def _link_names(dest: int, first: Place, missing: list[Place]) -> int:
-    origin = scan.open_directory(dest, first[0])
-    try:
-        for path, name in missing:
-            directory = scan.open_directory(dest, path)
-            try:
-                os.link(first[1], name, src_dir_fd=origin, dst_dir_fd=directory, follow_symlinks=False)
-            except FileNotFoundError:
-                # The first name vanished from a live source before it was copied; verification will miss the others.
-                return 0
-            except OSError as error:
-                raise _unlinkable(error, scan.join(path, name)) from error
-            finally:
-                os.close(directory)
-    finally:
-        os.close(origin)
-    return len(missing)
-
-
-def _unlinkable(error: OSError, path: str) -> MoverFailure:
-    if error.errno in REFUSALS:
-        return NotReproducible(f"cannot make the hard link {shown(path)}: {error.strerror}")
-    return of_os_error(error, path, "cannot make the hard link")

@@ -19,8 +19,6 @@ LOST_AND_FOUND = "lost+found"
 IGNORED_XATTRS = frozenset({"security.selinux", "trusted.SGI_ACL_FILE", "trusted.SGI_ACL_DEFAULT"})
 # An ext4 inode of 256 bytes keeps about this much of names and values; more goes to a block of its own.
 _XATTRS_IN_INODE = 88
-# Fewer directories are listed faster than processes are forked for them.
-_WORTH_FORKING = 16
 _DIRECTORIES_PER_TASK = 16
 # From this size on a file is a task of its own, and so much of smaller ones makes a task; bytes.
 BIG = 32 << 20
@@ -234,22 +232,18 @@ def walk(root: int, tick: Callable[[], None], shapes: Mapping[str, int] | None =
         return [_read(root, path, status.st_dev, (shapes or {}).get(path, 0)) for path in paths]
 
     while level:
-        found = _in_order(level, read, tick)
+        # In their order: the first name of an inode must not depend on chance.
+        found = workers.in_order(_tasks(level), read, tick)
         level = []
-        for listing in found:
-            tree.take(listing)
-            level += listing.directories
+        for listings in found:
+            for listing in listings:
+                tree.take(listing)
+                level += listing.directories
     return tree
 
 
-def _in_order(paths: list[str], read: Callable[[list[str]], list[Listing]], tick: Callable[[], None]) -> list[Listing]:
-    """In the order of `paths`, whichever worker is the fastest: the first name of an inode must not depend on chance."""
-    tick()
-    if len(paths) < _WORTH_FORKING:
-        return read(paths)
-    tasks = [paths[start:start + _DIRECTORIES_PER_TASK] for start in range(0, len(paths), _DIRECTORIES_PER_TASK)]
-    answers = workers.run(range(len(tasks)), lambda number: (number, read(tasks[number])), tick)
-    return [listing for _, listings in sorted(answers, key=lambda answer: answer[0]) for listing in listings]
+def _tasks(paths: list[str]) -> list[list[str]]:
+    return [paths[start:start + _DIRECTORIES_PER_TASK] for start in range(0, len(paths), _DIRECTORIES_PER_TASK)]
 
 
 def _read(root: int, path: str, device: int, shape: int) -> Listing:

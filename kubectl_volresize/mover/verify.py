@@ -12,8 +12,9 @@ from .bulk import Copied, Ledger, Scene, Task, open_source
 from .failures import REPLACED_ERRORS, VANISHED_ERRORS, of_os_error
 from .finish import NotKept
 from .pages import Stat
-from .prepare import Piece, is_empty
+from .prepare import Piece
 from .proof import Known
+from .removal import is_empty
 from .scan import Place, Tree
 
 # One name of a hard-linked inode: source inode, destination inode, number of names of the latter, proof that outlives the pass (b"": none).

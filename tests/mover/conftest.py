@@ -59,8 +59,8 @@ def start_mover(tmp_path: Path) -> Iterator[Callable[..., Mover]]:
     folder = tmp_path / "mover"
     folder.mkdir()
 
-    def start(*arguments: str | Path, prefix: Sequence[str] = ()) -> Mover:
-        command = [*prefix, sys.executable, "-m", "kubectl_volresize.mover", *(str(argument) for argument in arguments)]
+    def start(*arguments: str | Path, prefix: Sequence[str] = (), program: Sequence[str] = ("-m", "kubectl_volresize.mover")) -> Mover:
+        command = [*prefix, sys.executable, *program, *(str(argument) for argument in arguments)]
         mover = Mover(folder, len(started), command, dict(os.environ))
         started.append(mover)
         return mover

@@ -9,6 +9,7 @@ from typing import Callable, Sequence
 
 import cases
 import checker
+import many_hands
 import pytest
 from cases import EXT4_FLAGS, FRESH, LONG_LINKS, Case
 from cases_of_change import ALL
@@ -108,6 +109,23 @@ def test_a_copy_onto_a_stale_and_polluted_destination_is_exact(scene: Scene) -> 
     scene.copy()
     checker.assert_equal(scene.source, scene.dest)
     scene.copy("--check")
+    assert checker.untouched(scene.outside) == outside
+
+
+def test_it_is_exact_too_when_each_directory_is_in_the_hands_of_another_worker(make_volume: MakeVolume, start_mover: StartMover) -> None:
+    def start_many(*arguments: str | Path, prefix: Sequence[str]) -> Mover:
+        return start_mover(*arguments, prefix=prefix, program=(many_hands.__file__,))
+
+    scene = Scene(make_volume, start_many, ("ext4", "ext4"), "all")
+    scene.fill()
+    scene.copy()
+    checker.assert_equal(scene.source, scene.dest)
+    scene.change()
+    scene.pollute()
+    scene.rotate()
+    outside = checker.untouched(scene.outside)
+    scene.copy()
+    checker.assert_equal(scene.source, scene.dest)
     assert checker.untouched(scene.outside) == outside
 
 

@@ -10,7 +10,7 @@ from typing import Callable, Collection, Iterable, Mapping, NamedTuple
 
 from . import pages, scan, workers
 from .failures import NO_SPACE_ERRORS, VANISHED_ERRORS, InputOutput, NoSpace, NotReproducible, of_os_error, shown
-from .finish import REFUSALS, NotKept, kind_in_words
+from .finish import REFUSALS, NotKept, differences, kind_in_words
 from .pages import Entries, Stat
 from .proof import Knowledge, Known
 from .removal import is_empty, remove
@@ -21,9 +21,10 @@ LARGE_FOR_RCLONE = 8 << 20
 _LONGEST_PATH = 3000
 _ENTRIES_PER_TASK = 2048
 
-# What is to be done with an entry. PROVEN: nothing. METADATA: no content to copy. NEW, OVER: to be copied, onto nothing or onto what is there, with
+# What is to be done with an entry. PROVEN: nothing. ALIKE: lstat shows no difference, content is taken as equal, attributes may differ. METADATA: no
+# content to copy. NEW, OVER: to be copied, onto nothing or onto what is there, with
 # its page. ALONE: the same, as a task of its own. BY_RCLONE: its content by rclone.
-PROVEN, METADATA, NEW, OVER, ALONE, BY_RCLONE = range(6)
+PROVEN, ALIKE, METADATA, NEW, OVER, ALONE, BY_RCLONE = range(7)
 
 IsSame = Callable[[Stat, Stat], bool]
 
@@ -212,7 +213,10 @@ class _Preparer:
         # A directory's own times move when something is made or removed in it.
         if not entry.is_directory and self._is_proven(place, entry, there, known):
             return PROVEN
-        if not entry.is_file or follows or self.sides.is_same(entry, there):
+        is_same = not entry.is_file or self.sides.is_same(entry, there)
+        if is_same and not entry.is_directory and not differences(entry, there):
+            return ALIKE
+        if is_same or follows:
             return METADATA
         return self._to_copy(place, entry, True)
 

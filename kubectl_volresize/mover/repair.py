@@ -11,7 +11,9 @@ from . import bulk, finish, scan
 from .bulk import Scene, Task
 from .failures import REPLACED_ERRORS, VANISHED_ERRORS, of_os_error
 from .finish import NotKept
-from .prepare import BY_RCLONE, METADATA, Piece
+from .prepare import ALIKE, BY_RCLONE, METADATA, Piece
+
+_UNFINISHED = (ALIKE, METADATA, BY_RCLONE)
 
 
 @dataclass
@@ -28,7 +30,7 @@ def tasks(scene: Scene) -> list[Task]:
 
     def has_work(piece: Piece) -> bool:
         found = codes[piece.unit]
-        return bool(found.count(METADATA, piece.start, piece.stop) or found.count(BY_RCLONE, piece.start, piece.stop))
+        return any(found.count(code, piece.start, piece.stop) for code in _UNFINISHED)
 
     return bulk.tasks(scene.prepared, has_work, ())
 
@@ -52,9 +54,9 @@ def _repair_piece(scene: Scene, piece: Piece, done: Finished) -> None:
         source = scan.open_directory(scene.source, path)
         dest = scan.open_directory(scene.dest, path)
         names = list(scene.tree.unpack(piece.unit))[piece.start:piece.stop]
-        todo = {name: code for name, code in zip(names, codes[piece.start:piece.stop]) if code in (METADATA, BY_RCLONE)}
+        todo = {name: code for name, code in zip(names, codes[piece.start:piece.stop]) if code in _UNFINISHED}
         done.entries += len(todo)
-        equal = _equal(source, dest, [name for name, code in todo.items() if code == METADATA], scene.reads)
+        equal = _equal(source, dest, [name for name, code in todo.items() if code == ALIKE])
         for name in (name for name in todo if name not in equal):
             done.lost += _repair_entry(source, dest, path, name)
     except OSError as error:
@@ -66,11 +68,8 @@ def _repair_piece(scene: Scene, piece: Piece, done: Finished) -> None:
                 os.close(descriptor)
 
 
-def _equal(source: int, dest: int, names: list[str], reads: bool) -> set[str]:
-    """Those whose metadata is equal already. Of a directory or a file one must open both to know: a file is taken as equal where content is too."""
-    originals, copies = scan.stats_of(source, names), scan.stats_of(dest, names)
-    alike = [name for name, entry in originals.items() if name in copies and not entry.is_directory and not (entry.is_file and reads)
-             and not finish.differences(entry, copies[name])]
+def _equal(source: int, dest: int, alike: list[str]) -> set[str]:
+    """Those whose attributes are equal too."""
     wanted, present = scan.xattrs_in(source, alike), scan.xattrs_in(dest, alike)
     return {name for name in alike if wanted.get(name) == present.get(name)}
 

@@ -2,24 +2,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
-from ..errors import ApiError, Forbidden, Unreachable
+from ..errors import ApiError, Forbidden, NotFound, Unreachable
 from ..model import labels, names
 from ..model.asked import asks_for_lost_record, named_volumes
-from ..model.cluster import Budget, Claim, Cluster, Migration, Mover, Object, Pod, StatefulSet, View, Volume
+from ..model.cluster import Budget, Claim, Cluster, Migration, Mover, Object, Pod, StatefulSet, Surroundings, View, Volume
 from ..model.kept import Kept, unpack
 from ..model.record import from_status, volume_to_json
 from . import paths
 from .client import Client
 
+# Until then nothing is touched, and what matters before the start alone is looked at.
+_BEFORE_THE_START = ("", labels.PENDING, labels.VALIDATING)
 _LOG_TAIL = 50  # lines; a mover speaks at most once a second
 _LOG_SILENCE = 10.0  # seconds without a byte; the API server waits for a kubelet that hangs for as long as we do
 
 
 def observe(client: Client, migration: Object) -> Cluster:
     """All that the runner's decisions look at. Raises Forbidden when a right is missing, ApiError, Unreachable."""
-    return _observe(client, migration, volumes=_volumes, classes=lambda: client.list(paths.storage_classes()),
+    def listed(what: str, path: str) -> list[Object]:
+        return client.list(path)
+
+    return _observe(client, migration, listed=listed, others=lambda: client.list(paths.migrations(migration["metadata"]["namespace"])),
+                    volumes=_volumes, classes=lambda: client.list(paths.storage_classes()),
                     nodes=lambda: client.list(paths.nodes()), place=lambda name: client.find(paths.namespaces(name)), unreadable=[],
                     kept=_kept(client, migration))
 
@@ -42,12 +49,20 @@ def observe_permitted(client: Client, migration: Object) -> Cluster:
             unreadable.append("persistentvolumes")
             return {}
 
-    return _observe(client, migration, volumes=volumes, classes=lambda: or_nothing("storageclasses", paths.storage_classes()),
+    def others() -> list[Object]:
+        try:
+            return client.list(paths.migrations(migration["metadata"]["namespace"]))
+        except NotFound:
+            # Not installed yet.
+            return []
+
+    return _observe(client, migration, listed=or_nothing, others=others, volumes=volumes,
+                    classes=lambda: or_nothing("storageclasses", paths.storage_classes()),
                     nodes=lambda: or_nothing("nodes", paths.nodes()), place=lambda name: None, unreadable=unreadable)
 
 
-def _observe(client: Client, migration: Object, *, volumes: Any, classes: Any, nodes: Any, place: Any, unreadable: list[str],
-             kept: Kept | None = None) -> Cluster:
+def _observe(client: Client, migration: Object, *, listed: Callable[[str, str], list[Object]], others: Callable[[], list[Object]], volumes: Any,
+             classes: Any, nodes: Any, place: Any, unreadable: list[str], kept: Kept | None = None) -> Cluster:
     namespace, own_name = migration["metadata"]["namespace"], migration["metadata"]["name"]
     set_name = migration["spec"]["statefulSetName"]
     found = client.find(paths.statefulsets(namespace, set_name))
@@ -60,18 +75,34 @@ def _observe(client: Client, migration: Object, *, volumes: Any, classes: Any, n
     named = named_volumes(Migration(migration), from_status(migration.get("status") or {})) - wanted
     movers, measurers = _copiers(client, namespace, own_name, pods)
     replicas = _replicas(pods, set_name, migration)
-    its_namespace = place(namespace)
+    its_namespace, its_nodes = place(namespace), nodes()
     return Cluster(
         namespace=namespace, migration=Migration(migration), statefulset=StatefulSet(found) if found else None,
         pods=replicas, claims=claims, volumes={**volumes(client, wanted), **_of_namespace(namespace, volumes(client, named))}, movers=movers,
         measurers=measurers,
         budgets=tuple(Budget(raw) for raw in client.list(paths.budgets(namespace))),
         revisions=tuple(View(raw) for raw in client.list(paths.revisions(namespace))),
-        ready_nodes=frozenset(node["metadata"]["name"] for node in nodes() if _node_ready(node)),
+        ready_nodes=frozenset(node["metadata"]["name"] for node in its_nodes if _node_ready(node)),
         classes={raw["metadata"]["name"]: raw for raw in classes()},
-        others=tuple(View(raw) for raw in client.list(paths.migrations(namespace)) if raw["metadata"]["name"] != own_name),
+        others=tuple(View(raw) for raw in others() if raw["metadata"]["name"] != own_name),
         guests=_guests(pods, {pod.uid for pod in replicas.values()} | {copier.pod.uid for copier in (*movers.values(), *measurers.values())}),
-        namespace_going=bool(its_namespace and its_namespace["metadata"].get("deletionTimestamp")), unreadable=tuple(unreadable), kept=kept)
+        namespace_going=bool(its_namespace and its_namespace["metadata"].get("deletionTimestamp")), kept=kept,
+        surroundings=_surroundings(listed, namespace, its_nodes) if _is_before_the_start(migration) else Surroundings(),
+        # The last: what reads the others may add to it.
+        unreadable=tuple(unreadable))
+
+
+def _is_before_the_start(migration: Object) -> bool:
+    return (migration.get("status") or {}).get("phase", "") in _BEFORE_THE_START
+
+
+def _surroundings(listed: Callable[[str, str], list[Object]], namespace: str, nodes: list[Object]) -> Surroundings:
+    def views(what: str, path: str) -> tuple[View, ...]:
+        return tuple(View(raw) for raw in listed(what, path))
+
+    return Surroundings(views("resourcequotas", paths.quotas(namespace)), views("limitranges", paths.limit_ranges(namespace)),
+                        views("horizontalpodautoscalers", paths.autoscalers(namespace)),
+                        frozenset(node["metadata"]["name"] for node in nodes if (node.get("spec") or {}).get("unschedulable")))
 
 
 def _concerns(claim: Claim, set_name: str, migration: Object) -> bool:

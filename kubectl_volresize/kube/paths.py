@@ -47,6 +47,14 @@ def quotas(namespace: str, name: str | None = None) -> str:
     return _path("/api/v1", namespace, "resourcequotas", name)
 
 
+def limit_ranges(namespace: str, name: str | None = None) -> str:
+    return _path("/api/v1", namespace, "limitranges", name)
+
+
+def autoscalers(namespace: str, name: str | None = None) -> str:
+    return _path("/apis/autoscaling/v2", namespace, "horizontalpodautoscalers", name)
+
+
 def statefulsets(namespace: str, name: str | None = None) -> str:
     return _path("/apis/apps/v1", namespace, "statefulsets", name)
 

@@ -354,6 +354,16 @@ class Mover:
 
 
 @dataclass(frozen=True)
+class Surroundings:
+    """What matters before the start alone: what limits the namespace, what scales the set, nodes that take no new pods."""
+
+    quotas: tuple[View, ...] = ()
+    limit_ranges: tuple[View, ...] = ()
+    autoscalers: tuple[View, ...] = ()
+    cordoned: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Cluster:
     """Everything one decision looks at, read at one moment. `migration` is the VolumeResize itself, `others` the other ones in the namespace;
     `guests` the pods by the claim that they name and that are neither a replica nor ours, finished ones too; `unreadable` names what this user may
@@ -376,6 +386,7 @@ class Cluster:
     namespace_going: bool = False
     unreadable: tuple[str, ...] = ()
     kept: Kept | None = None
+    surroundings: Surroundings = Surroundings()
 
     def volume_of(self, claim: Claim | None) -> Volume | None:
         return self.volumes.get(claim.volume_name) if claim is not None else None

@@ -14,16 +14,20 @@ _SUFFIXES: dict[str, Fraction] = {
 _QUANTITY = re.compile(r"^([+-]?)(\d+(?:\.\d*)?|\.\d+)(?:[eE]([+-]?\d{1,3})|([numkMGTPE]|[KMGTPE]i)?)$", re.ASCII)
 
 
-def parse_bytes(text: str | int | float) -> int:
-    """Bytes of a quantity such as 500Mi, 1.5Gi, 2e9; rounded up, as the API server does. Raises BadQuantity."""
+def parse(text: str | int | float) -> Fraction:
+    """A quantity such as 500Mi, 1.5Gi, 2e9, 250m. Raises BadQuantity."""
     found = _QUANTITY.match(str(text).strip())
     if not found:
         raise BadQuantity(text=text)
     sign, digits, exponent, suffix = found.groups()
     value = Fraction(digits + "0" if digits.endswith(".") else digits)
     value *= Fraction(10) ** int(exponent) if exponent else _SUFFIXES[suffix or ""]
-    if sign == "-":
-        value = -value
+    return -value if sign == "-" else value
+
+
+def parse_bytes(text: str | int | float) -> int:
+    """Bytes of a quantity; rounded up, as the API server does. Raises BadQuantity."""
+    value = parse(text)
     return -((-value.numerator) // value.denominator)
 
 

@@ -3,29 +3,15 @@ Validating phase; everything wrong is said at once, each with the object, the fi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ..model import labels, names
 from ..model.cluster import Claim, Cluster, StatefulSet, View
 from ..model.quantity import human
 from ..model.request import Request, Target
+from .findings import Finding
 from .fit import TreeCounts, ext4_of_size, fits, project_usage
-
-REFUSAL, WARNING = "refusal", "warning"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong (refusal) or worth knowing (warning). `code` is stable; `fix` says what to do."""
-
-    code: str
-    object: str
-    message: str
-    fix: str = ""
-    severity: str = REFUSAL
-
-    def __str__(self) -> str:
-        return f"{self.object}: {self.message}" + (f" ({self.fix})" if self.fix else "")
+from .limits import limit_findings, quota_findings
+from .ownership import autoscalers, managers
 
 
 def findings(cluster: Cluster, request: Request) -> tuple[Finding, ...]:
@@ -34,12 +20,8 @@ def findings(cluster: Cluster, request: Request) -> tuple[Finding, ...]:
     if statefulset is None:
         return (Finding("set-missing", f"statefulset/{request.statefulset}", f"does not exist in namespace {cluster.namespace}",
                         "check the name and the namespace (-n)"),)
-    checks = (_other_migrations, _set, _targets, _claims, _pods, _budgets, _classes)
+    checks = (_other_migrations, _set, _targets, _claims, _claims_beyond, _pods, _budgets, _classes, _limits, _managers)
     return tuple(finding for check in checks for finding in check(cluster, statefulset, request))
-
-
-def refusals(found: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    return tuple(finding for finding in found if finding.severity == REFUSAL)
 
 
 def pending_ordinals(cluster: Cluster, request: Request) -> tuple[int, ...]:
@@ -95,10 +77,6 @@ def _set(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterat
         yield _foreign_finalizer(where, statefulset)
     if statefulset.replicas == 0:
         yield Finding("no-replicas", where, "has no replicas, so no claim is in use", "scale it up first")
-    for owner in statefulset.owners:
-        if owner.get("controller"):
-            yield Finding("owned-set", where, f"belongs to {owner['kind']}/{owner['name']}, whose operator may put the old size back",
-                          "set the new size there too", WARNING)
 
 
 def _targets(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
@@ -150,6 +128,20 @@ def _claim(cluster: Cluster, claim: Claim, target: Target) -> Iterator[Finding]:
         yield Finding("volume-missing", where, f"is bound to persistentvolume/{claim.volume_name}, which does not exist", "restore the volume")
 
 
+def _claims_beyond(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
+    """A set that is scaled up later finds these again, whatever its templates say."""
+    if not statefulset.ordinals:
+        return
+    for target in request.targets:
+        for name, claim in cluster.claims.items():
+            ordinal = names.ordinal_of(name, f"{target.name}-{statefulset.name}")
+            if target.name in statefulset.templates and ordinal is not None and ordinal not in statefulset.ordinals and not done(claim, target):
+                yield Finding("claim-beyond-replicas", f"persistentvolumeclaim/{name}", f"belongs to replica {ordinal}, which there is not now; it "
+                              f"keeps {human(claim.capacity)}, also when the set is scaled up again",
+                              "delete it if its data is not needed, or scale up first",
+                              path="spec.resources.requests.storage")
+
+
 def _foreign_finalizer(where: str, obj: View) -> Finding:
     return Finding("foreign-finalizer", where, f"has the finalizer {', '.join(obj.foreign_finalizers)}: it would not go when it has to be replaced",
                    "wait until its owner takes it off, or take it off if nothing depends on it")
@@ -165,6 +157,21 @@ def _pods(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Itera
             yield Finding("pod-old-revision", where, "does not run the set's update revision (OnDelete?)", "delete the pod, or finish the rollout")
         elif pod.foreign_finalizers:
             yield _foreign_finalizer(where, pod)
+        if pod is not None and pod.node in cluster.surroundings.cordoned:
+            yield Finding("node-cordoned", where, f"runs on node {pod.node}, which takes no new pods: once stopped it can only start elsewhere, if "
+                          "its volumes allow that", f"kubectl uncordon {pod.node}", path="spec.nodeName")
+
+
+def _limits(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
+    yield from limit_findings(request, cluster.surroundings.limit_ranges)
+    for ordinal in pending_ordinals(cluster, request)[:1]:
+        pending = [target for target in request.targets if not done(cluster.claim_of(target.name, request.statefulset, ordinal), target)]
+        yield from quota_findings(cluster, request, ordinal, pending, cluster.surroundings.quotas)
+
+
+def _managers(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
+    yield from managers(statefulset, request)
+    yield from autoscalers(statefulset, cluster.surroundings.autoscalers)
 
 
 def _budgets(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:

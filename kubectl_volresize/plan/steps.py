@@ -12,7 +12,7 @@ from ..model import labels
 from ..model.cluster import Object
 from ..model.quantity import human
 from ..model.record import FAILED, FINISHED, Record
-from .preflight import Finding
+from .findings import Finding
 
 NORMAL, WARNING = "Normal", "Warning"
 KEEP_CLAIMS: Object = {"whenDeleted": "Retain", "whenScaled": "Retain"}  # a persistentVolumeClaimRetentionPolicy

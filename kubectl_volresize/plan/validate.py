@@ -5,14 +5,15 @@ from ..model.cluster import Cluster, Mover, Object, StatefulSet
 from ..model.record import Record
 from ..model.request import Request, Target
 from . import finish, manifests, swap
+from .findings import Finding, refusals
 from .fit import TreeCounts
-from .preflight import REFUSAL, Finding, done, findings, fit_findings, nothing_to_do, pending_ordinals, refusals
+from .preflight import done, findings, fit_findings, nothing_to_do, pending_ordinals
 from .steps import Accept, Complete, Decision, Refuse, RememberMeasured, RemovePod, StartMeasurer, Wait
 
 
 def next_to_validate(cluster: Cluster, record: Record, request: Request) -> Decision:
     """Measure, then Accept or Refuse."""
-    if refused := refusals(findings(cluster, request)):
+    if refused := refusals(findings(cluster, request), request.acknowledged):
         return finish.copiers_gone(cluster) or Refuse(refused)
     if nothing_to_do(cluster, request):
         return Complete("nothing to do: every claim and the volumeClaimTemplates have the new size already")
@@ -78,9 +79,9 @@ def _measure(cluster: Cluster, record: Record, request: Request, wanted: tuple[t
 def _not_measured(measurer: Mover, request: Request, ordinal: int, target: Target) -> Finding:
     said = measurer.said.get("message") or f"it ended with exit code {measurer.pod.exit_code}"
     claim = f"persistentvolumeclaim/{target.name}-{request.statefulset}-{ordinal}"
-    return Finding("not-measured", claim, f"its data could not be counted: {said}", f"kubectl logs {measurer.pod.name}", REFUSAL)
+    return Finding("not-measured", claim, f"its data could not be counted: {said}", f"kubectl logs {measurer.pod.name}")
 
 
 def _templates_only(request: Request) -> Finding:
     return Finding("templates-only", f"statefulset/{request.statefulset}", "only its volumeClaimTemplates have not the new size yet, its claims have",
-                   "delete it with --cascade=orphan and create it again with the new size in volumeClaimTemplates", REFUSAL)
+                   "delete it with --cascade=orphan and create it again with the new size in volumeClaimTemplates")

@@ -18,7 +18,7 @@ from .result import Result
 
 PROGRAM = "kubectl volresize"
 INTERRUPTED = 130
-VERBS = ("install", "submit", "logs", "status", "cancel", "resume", "rollback", "cleanup", "version")
+VERBS = ("install", "plan", "submit", "logs", "status", "cancel", "resume", "rollback", "cleanup", "version")
 
 
 class _Verbs(click.Group):
@@ -42,6 +42,7 @@ def cli(ctx: click.Context, /, **where: Any) -> None:
 
     \b
     kubectl volresize install -n NAMESPACE                      once, by an admin
+    kubectl volresize plan my-set --volume data=500Mi           what would be done, and what speaks against it
     kubectl volresize submit my-set --volume data=500Mi         check, then start a Job that does the work
     kubectl volresize logs my-set -f                            follow it; ^C changes nothing
     kubectl volresize cancel my-set                             stop it at the next safe point; resume goes on

@@ -89,3 +89,28 @@ def waiting_options(function: Command) -> Command:
 
 def yes_option(function: Command) -> Command:
     return click.option("-y", "--yes", is_flag=True, help="Do not ask; needed where there is no terminal to ask on")(function)
+
+
+def request_options(function: Command) -> Command:
+    """The StatefulSet and what shall become of it, as the fields of order.Flags."""
+    # Imported when a completion is asked for: it talks to the cluster.
+    def statefulsets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        from .completion import statefulsets as found
+        return found(ctx, param, incomplete)
+
+    for decorate in (
+            click.option("--acknowledge", "acknowledged", multiple=True, metavar="CODE[,CODE]",
+                         help="Findings that you have read and accept, by their code; may be repeated"),
+            click.option("--bandwidth", metavar="QUANTITY", help="Upper limit of the copy's speed in bytes per second, for example 50M"),
+            click.option("--head-room", type=click.IntRange(0, 1000), metavar="PERCENT",
+                         help="Room that must be left beside the data on the new volume  [default: 10]"),
+            click.option("--image", metavar="IMAGE",
+                         help="Image of the runner and the pods that copy; by default VOLRESIZE_IMAGE, else the one of this version"),
+            click.option("--name", metavar="NAME", help="Name of the VolumeResize; by default the StatefulSet's, with a number from the second on"),
+            click.option("-f", "--filename", metavar="FILE", type=click.Path(dir_okay=False, allow_dash=True),
+                         help="Manifest of a VolumeResize instead; - for stdin"),
+            click.option("--volume", "volumes", multiple=True, metavar="NAME=SIZE[,storageClass=CLASS]",
+                         help="volumeClaimTemplate and its new size, for example data=500Mi; may be repeated"),
+            click.argument("statefulset", metavar="[SET]", required=False, shell_complete=statefulsets)):
+        function = decorate(function)
+    return function

@@ -3,15 +3,19 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from ..errors import BadQuantity, UsageError
 from ..model import names
 from ..model.quantity import parse_bytes
 from ..model.request import Request, Target, from_spec, parse_volume_flag
+from ..plan import findings
 from . import target
 from .image import image
 from .manifest import BadManifest, load, shown_name
+from .options import Where
+from .place import Place, connect
 from .result import Object
 
 _DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -28,6 +32,7 @@ class Flags:
     image: str | None = None
     head_room: int | None = None
     bandwidth: str | None = None
+    acknowledged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,8 @@ def order(flags: Flags) -> Order:
     if twice:
         raise UsageError(f"--volume names {', '.join(twice)} twice")
     chosen = image(flags.image, None, os.environ)
-    request = Request(statefulset=wanted.name, targets=targets, mover={"image": chosen.name}, copy=copy_with(flags.bandwidth))
+    request = Request(statefulset=wanted.name, targets=targets, mover={"image": chosen.name}, copy=copy_with(flags.bandwidth),
+                      acknowledged=codes(flags.acknowledged))
     if flags.head_room is not None:
         request = replace(request, head_room=flags.head_room)
     return Order(request=request, name=_checked_name(flags.name, "--name") if flags.name else None, image_asked=chosen.asked)
@@ -80,6 +86,15 @@ def _volume(text: str) -> Target:
         return parse_volume_flag(text)
     except BadQuantity as error:
         raise UsageError(f"--volume {text}: {error.message}; {error.advice}") from error
+
+
+def codes(given: Iterable[str]) -> tuple[str, ...]:
+    """Of --acknowledge CODE[,CODE], which may be repeated. Raises UsageError."""
+    found = tuple(dict.fromkeys(code.strip() for text in given for code in text.split(",")))
+    if wrong := findings.unknown(found):
+        raise UsageError(f"--acknowledge {', '.join(wrong)}: no finding of this code can be acknowledged; those that can: "
+                         f"{', '.join(code for code, one in findings.CODES.items() if one.severity == findings.ACKNOWLEDGEABLE)}")
+    return found
 
 
 def copy_with(bandwidth: str | None) -> Object:
@@ -97,7 +112,8 @@ def copy_with(bandwidth: str | None) -> Object:
 
 def _from_file(flags: Flags, filename: str) -> Order:
     doubled = [option for option, given in (("SET", flags.statefulset), ("--volume", flags.volumes), ("--name", flags.name),
-                                            ("--head-room", flags.head_room), ("--bandwidth", flags.bandwidth)) if given not in (None, ())]
+                                            ("--head-room", flags.head_room), ("--bandwidth", flags.bandwidth),
+                                            ("--acknowledge", flags.acknowledged)) if given not in (None, ())]
     if doubled:
         raise UsageError(f"{', '.join(doubled)} and -f do not go together: say it in the manifest")
     manifest = load(filename)
@@ -117,3 +133,10 @@ def _checked_name(name: str, where: str) -> str:
     if len(name) > names.LIMIT or not _DNS_NAME.fullmatch(name):
         raise UsageError(f"{where} {name!r} is no name for it: lower-case letters, digits, '-' and '.', at most {names.LIMIT} characters")
     return name
+
+
+def place_of(where: Where, ordered: Order) -> Place:
+    """A manifest's namespace wins over the context's; one that contradicts -n is an error, as in kubectl."""
+    if ordered.namespace and where.namespace and ordered.namespace != where.namespace:
+        raise UsageError(f"the manifest's metadata.namespace {ordered.namespace!r} does not match -n {where.namespace}")
+    return connect(replace(where, namespace=where.namespace or ordered.namespace))

@@ -3,7 +3,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..plan.findings import Finding
+    from ..plan.outline import Action, Row
 
 Object = dict[str, Any]
 
@@ -52,6 +56,20 @@ class Details(Result):
     now: float = 0.0
     waiting: str = ""
     next_steps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Planned(Result):
+    """What a migration would do, see plan/outline.py. `refused`: whether it would not start."""
+
+    statefulset: str = ""
+    namespace: str = ""
+    migration: str = ""
+    rows: tuple[Row, ...] = ()
+    actions: tuple[Action, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    acknowledged: tuple[str, ...] = ()
+    refused: bool = False
 
 
 @dataclass(frozen=True)

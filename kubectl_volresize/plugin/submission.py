@@ -1,15 +1,16 @@
 """Submitting an order: which VolumeResize it is (a new one, or one that exists and asks for the same), whether it may start, and what to create."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import AlreadyExists, Forbidden, Refused, VolresizeError
 from ..kube import paths
 from ..model import labels, names
+from ..model.cluster import Cluster
 from ..model.request import Request, from_spec
-from ..plan import manifests, preflight
-from ..plan.preflight import Finding
+from ..plan import findings, manifests, preflight
+from ..plan.findings import Finding
 from . import target
 from .job import at_work, next_job, runner_jobs
 from .order import Order
@@ -40,6 +41,18 @@ class JobMissing(VolresizeError):
     hint = "run the same command again to create the Job alone, or take it back: {command}"
 
 
+Stops = Callable[[Finding], bool]
+
+
+def every_refusal(finding: Finding) -> bool:
+    return True
+
+
+def what_no_job_could_judge(finding: Finding) -> bool:
+    """Without an account no Job runs."""
+    return finding.code == "not-installed"
+
+
 @dataclass(frozen=True)
 class NothingToDo:
     """All claims and templates have what is asked for."""
@@ -61,8 +74,9 @@ class Submitted:
     already_running: bool = False
 
 
-def submit(place: Place, ordered: Order, dry_run: str = "none") -> NothingToDo | Submitted:
-    """Raises PreflightRefused, NameTaken, JustCreated, JobMissing, UsageError; nothing was created but with JobMissing."""
+def submit(place: Place, ordered: Order, dry_run: str = "none", stops: Stops = every_refusal) -> NothingToDo | Submitted:
+    """A refusal that does not stop it is said, and judged by the Job. Raises PreflightRefused, NameTaken, JustCreated, JobMissing,
+    UsageError; nothing was created but with JobMissing."""
     try:
         existing = target.migrations(place)
     except target.NotInstalled as error:
@@ -73,11 +87,11 @@ def submit(place: Place, ordered: Order, dry_run: str = "none") -> NothingToDo |
         jobs = runner_jobs(place, adopted["metadata"]["name"])
         if at_work(jobs):
             return _running(adopted, jobs[-1].raw)
-    migration = adopted or _manifest(place, ordered, existing)
+    migration = adopted or manifest(place, ordered, existing)
     notes: tuple[str, ...] = ()
     if not (migration.get("status") or {}).get("startTime"):
         # One that has begun is in a state that the checks before a start would call wrong; its runner checks what matters then.
-        checked = _check(place, migration, ordered, existing)
+        checked = _check(place, migration, ordered, existing, stops)
         if isinstance(checked, NothingToDo):
             return checked
         notes = checked
@@ -102,7 +116,7 @@ def _running(migration: Object, job: Object) -> Submitted:
     return Submitted(name, (Change(migration, "unchanged"), Change(job, "unchanged")), (f"{migration_resource(name)} is running already.",), True)
 
 
-def _manifest(place: Place, ordered: Order, existing: list[Object]) -> Object:
+def manifest(place: Place, ordered: Order, existing: list[Object]) -> Object:
     """A new VolumeResize as it is POSTed."""
     from ..templates import render
 
@@ -123,17 +137,11 @@ def _free_name(place: Place, statefulset: str, existing: list[Object]) -> str:
     return names.migration(statefulset, frozenset(sets | {one["metadata"]["name"] for one in existing}))
 
 
-def _check(place: Place, migration: Object, ordered: Order, existing: list[Object]) -> NothingToDo | tuple[str, ...]:
+def _check(place: Place, migration: Object, ordered: Order, existing: list[Object], stops: Stops) -> NothingToDo | tuple[str, ...]:
     """Warnings and what is left to the Job, as sentences. Raises PreflightRefused with everything that speaks against it, NameTaken."""
-    # Brings requests with it, which --help must not pay.
-    from ..kube.observe import observe_permitted
-
     request = from_spec(migration["spec"])
-    cluster = observe_permitted(place.client, migration)
-    found = preflight.findings(cluster, request)
-    warnings = tuple(f"warning: {finding}" for finding in found if finding.severity == preflight.WARNING)
-    if cluster.unreadable:
-        warnings += (f"left to the Job, since you may not read them: {', '.join(cluster.unreadable)}",)
+    cluster, found = look(place, migration)
+    warnings = said(findings.notes(found, request.acknowledged), cluster)
     if preflight.nothing_to_do(cluster, request):
         # Also under a name that is taken: a pipeline that submits its manifest again after all is done has done nothing wrong.
         return NothingToDo(request.statefulset, warnings)
@@ -141,10 +149,25 @@ def _check(place: Place, migration: Object, ordered: Order, existing: list[Objec
         if one["metadata"]["name"] == ordered.name and one is not migration:
             why = f"is over ({one['status']['phase']})" if _over(one) else "asks for something else"
             raise NameTaken(name=migration_resource(one["metadata"]["name"]), why=why)
-    refusals = [*_not_installed(place), *preflight.refusals(found)]
-    if refusals:
-        raise _refused(refusals)
-    return warnings
+    refusals = findings.refusals(found, request.acknowledged)
+    if stopping := [finding for finding in refusals if stops(finding)]:
+        raise _refused(stopping)
+    return (*warnings, *(f"left to the Job: {finding}" for finding in refusals))
+
+
+def look(place: Place, migration: Object) -> tuple[Cluster, tuple[Finding, ...]]:
+    """What is there, and all that is to be said about it. `migration` need not exist."""
+    # Brings requests with it, which --help must not pay.
+    from ..kube.observe import observe_permitted
+
+    cluster = observe_permitted(place.client, migration)
+    return cluster, (*_not_installed(place), *preflight.findings(cluster, from_spec(migration["spec"])))
+
+
+def said(notes: Iterable[Finding], cluster: Cluster) -> tuple[str, ...]:
+    """Warnings and what is left to the Job, as sentences."""
+    left = (f"left to the Job, since you may not read them: {', '.join(cluster.unreadable)}",) if cluster.unreadable else ()
+    return (*(f"warning: {finding}" for finding in notes), *left)
 
 
 def _not_installed(place: Place) -> Iterator[Finding]:
@@ -164,13 +187,13 @@ def _not_installed(place: Place) -> Iterator[Finding]:
                           f"an admin of the cluster runs once: {place.command('install')}")
 
 
-def _refused(refusals: list[Finding]) -> PreflightRefused:
+def _refused(refusals: Sequence[Finding]) -> PreflightRefused:
     """Each reason on its own lines, with what to do about it."""
     lines = [f"refused, nothing was created; {len(refusals)} reason{'s' if len(refusals) > 1 else ''}:"]
     for finding in refusals:
         lines.append(f"  {finding.object} {finding.message}")
-        if finding.fix:
-            lines.append(f"      fix: {finding.fix}")
+        if finding.advice:
+            lines.append(f"      fix: {finding.advice}")
     return PreflightRefused("\n".join(lines))
 
 

@@ -16,8 +16,8 @@ from ..model.kept import Kept, pack
 from ..model.record import Record, from_status
 from ..model.request import Request, from_spec
 from ..plan import invariants, swap, waits
+from ..plan.findings import Finding
 from ..plan.planner import next_step, too_late
-from ..plan.preflight import Finding
 from ..plan.steps import AskHuman, Done, Refuse, Step, Stop, TakeUp, Wait
 from .events import Events
 from .execute import Postponed, execute

@@ -1,6 +1,7 @@
 """What is refused before anything is touched: by `submit`, which then creates nothing, and by the Job, for those who created both themselves."""
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -35,6 +36,39 @@ def budget(application: Application) -> Iterator[None]:
     application.namespace.kubectl("delete", "pdb", "all")
 
 
+QUOTA: Object = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "claims"},
+                 "spec": {"hard": {"persistentvolumeclaims": "1", "requests.storage": "150Mi"}}}
+LIMITS: Object = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "claims"},
+                  "spec": {"limits": [{"type": "PersistentVolumeClaim", "min": {"storage": "64Mi"}}]}}
+SCALER: Object = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "app"},
+                  "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "app"}, "minReplicas": 1, "maxReplicas": 2,
+                           "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "AverageValue", "averageValue": "1"}}}]}}
+MARKS = {"meta.helm.sh/release-name": "shop", "argocd.argoproj.io/tracking-id": "shop:apps/StatefulSet:prod/app"}
+FLUX = {"helm.toolkit.fluxcd.io/name": "shop", "helm.toolkit.fluxcd.io/namespace": "flux-system"}
+
+
+@pytest.fixture
+def surrounded(application: Application, untouched: None) -> Iterator[None]:
+    """A quota, a LimitRange, an autoscaler, an owner, and the marks of Helm, Argo CD and Flux; the node takes no new pods."""
+    namespace, node = application.namespace, str(application.pod(0)["spec"]["nodeName"])
+    namespace.apply(QUOTA, LIMITS, SCALER, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owner"}})
+    uid = namespace.get("configmap", "owner")["metadata"]["uid"]
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid, "controller": True}
+    until("the quota is counted", lambda: "persistentvolumeclaims" in (namespace.get("resourcequota", "claims").get("status", {}).get("used") or {}))
+    _mark(namespace, annotations=MARKS, labels=FLUX, ownerReferences=[owner])
+    namespace.kubectl("cordon", node)
+    try:
+        yield
+    finally:
+        namespace.kubectl("uncordon", node)
+        _mark(namespace, annotations=dict.fromkeys(MARKS), labels=dict.fromkeys(FLUX), ownerReferences=None)
+        namespace.kubectl("delete", "quota/claims", "limits/claims", "hpa/app", "configmap/owner")
+
+
+def _mark(namespace: Namespace, **metadata: object) -> None:
+    namespace.kubectl("patch", "statefulset", "app", "--type=merge", "--patch", json.dumps({"metadata": metadata}))
+
+
 @pytest.fixture
 def untouched(application: Application) -> Iterator[None]:
     """Whatever the test does, the application and its volume are afterwards what they were."""
@@ -49,13 +83,21 @@ def untouched(application: Application) -> Iterator[None]:
     assert application.namespace.names("persistentvolumeclaims") == {"data-app-0"}
 
 
-def refused_by_submit(application: Application, volume: str) -> str:
-    """What `submit` says; nothing may be created."""
-    before = application.namespace.names("volumeresizes,jobs")
-    done = application.namespace.volresize("submit", "app", "--volume", volume)
+def versions(namespace: Namespace) -> dict[tuple[str, str], str]:
+    """The resourceVersion of everything that is written to by somebody, and not by clocks, in the namespace; and of its volumes."""
+    kinds = ("statefulsets,controllerrevisions,pods,persistentvolumeclaims,jobs,volumeresizes,leases,configmaps,secrets,serviceaccounts,services,"
+             "roles,rolebindings,poddisruptionbudgets,resourcequotas,limitranges")
+    found = [*namespace.objects(kinds), *namespace.volumes()]
+    return {(one["kind"], one["metadata"]["name"]): one["metadata"]["resourceVersion"] for one in found}
+
+
+def refused_by_submit(application: Application, *arguments: str, verb: str = "submit") -> str:
+    """What it says on stderr, or `plan` on stdout; nothing may change."""
+    before = versions(application.namespace)
+    done = application.namespace.volresize(verb, "app", *arguments)
     assert done.returncode == REFUSED, done.stdout + done.stderr
-    assert application.namespace.names("volumeresizes,jobs") == before
-    return done.stderr
+    assert versions(application.namespace) == before
+    return done.stdout if verb == "plan" else done.stderr
 
 
 def refused_by_job(application: Application, name: str, target: Target) -> str:
@@ -76,17 +118,41 @@ class TestSubmitRefuses:
     """Exit code 4, every reason with the object, and neither a VolumeResize nor a Job."""
 
     def test_a_size_that_is_not_smaller(self, application: Application) -> None:
-        said = refused_by_submit(application, "data=128Mi")
+        said = refused_by_submit(application, "--volume", "data=128Mi")
         assert "persistentvolumeclaim/data-app-0" in said and "not more than the newSize 128Mi" in said and "fix:" in said
 
     def test_a_volume_that_does_not_exist(self, application: Application) -> None:
-        said = refused_by_submit(application, "nope=32Mi")
+        said = refused_by_submit(application, "--volume", "nope=32Mi")
         assert "no volumeClaimTemplate 'nope'" in said and "it has: data" in said
 
     @pytest.mark.usefixtures("budget")
     def test_a_budget_that_allows_no_disruption(self, application: Application) -> None:
-        said = refused_by_submit(application, "data=32Mi")
+        said = refused_by_submit(application, "--volume", "data=32Mi")
         assert "poddisruptionbudget/all" in said and "PDB" in said
+
+    @pytest.mark.usefixtures("surrounded")
+    def test_all_that_surrounds_the_set_is_found_at_once(self, application: Application) -> None:
+        said = refused_by_submit(application, "--volume", "data=32Mi")
+        for reason in ("resourcequota/claims leaves 0 of persistentvolumeclaims", "resourcequota/claims leaves 22Mi of requests.storage",
+                       "limitrange/claims does not allow a claim of 32Mi", "belongs to ConfigMap/owner", "which takes no new pods"):
+            assert reason in said
+        # Neither what can be accepted nor what is only worth knowing is a reason any more; all that is left is.
+        assert "3 reasons" in refused_by_submit(application, "--volume", "data=32Mi", "--acknowledge", "owned-set,node-cordoned")
+        planned = refused_by_submit(application, "--volume", "data=32Mi", verb="plan")
+        for code in ("quota", "limit-range", "owned-set", "node-cordoned", "helm-release", "argocd-application", "flux-object", "autoscaler"):
+            assert f"[{code}]" in planned
+
+    @pytest.mark.usefixtures("surrounded")
+    def test_what_is_only_worth_knowing_is_said(self, application: Application) -> None:
+        application.namespace.kubectl("delete", "quota/claims", "limits/claims")
+        before = versions(application.namespace)
+        done = application.namespace.volresize("submit", "app", "--volume", "data=32Mi", "--dry-run=server",
+                                               "--acknowledge", "owned-set,node-cordoned")
+        assert done.returncode == 0 and versions(application.namespace) == before, done.stderr
+        application.namespace.apply(QUOTA, LIMITS)
+        for warning in ("Helm release shop", "Argo CD Application shop", "Flux HelmRelease flux-system/shop", "horizontalpodautoscaler/app",
+                        "belongs to ConfigMap/owner", "which takes no new pods"):
+            assert warning in done.stderr
 
 
 @pytest.mark.usefixtures("untouched")

@@ -23,8 +23,8 @@ _PLAIN: dict[str, Any] = {"str": "some", "int": 2, "int | None": None, "bool": T
                           "Asked": Asked("an id", "cancel", {"now": True}), "tuple[Object, ...]": ({"a": 1},),
                           "tuple[tuple[str, Object], ...]": (("data", {"old_pv": "pv"}), ("more", {"old_pv": "pv-more"})),
                           "tuple[tuple[str, Any], ...]": (("data", {"old_claim_uid": "u"}), ("more", {"old_claim_uid": "v"})),
-                          "tuple[Finding, ...]": (Finding("code", "statefulset/web", "is wrong", "mend it"),
-                                                  Finding("other", "pod/web-0", "is not Ready"))}
+                          "tuple[Finding, ...]": (Finding("budget", "statefulset/web", "is wrong", "mend it"),
+                                                  Finding("pod-not-ready", "pod/web-0", "is not Ready"))}
 _OBJECTS: dict[str, Any] = {
     "values": {"name": "data-web-2-new", "size": "500Mi"}, "claim": {"metadata": {"name": "data-web-2"}, "spec": {"volumeName": "pv-new"}},
     "counts": {"bytes": 1 << 20, "files": 3, "inodes": 4}, "known": {"new_pv": "pv-new", "new_pv_uid": "u"},

@@ -12,7 +12,7 @@ from kubectl_volresize.plugin.completion import candidates
 
 
 @pytest.mark.parametrize(("words", "offered"), [
-    ([], {"install", "submit", "logs", "status", "cancel", "resume", "rollback", "cleanup", "version"}),
+    ([], {"install", "plan", "submit", "logs", "status", "cancel", "resume", "rollback", "cleanup", "version"}),
     (["s"], {"submit", "status"}),
     (["r"], {"resume", "rollback"}),
     (["cleanup", "--re"], {"--release"}),

@@ -240,11 +240,11 @@ def spec_of(api: FakeApi) -> Object:
 def test_how_to_copy_may_be_changed_and_what_is_wanted_may_not(failed: FakeApi, plugin: Plugin) -> None:
     before = spec_of(failed)
     failed.rest.change(labels.PLURAL, migration(failed), lambda new: new["spec"].update(
-        mover={**new["spec"]["mover"], "resources": {"limits": {"cpu": "1"}}}, acknowledge=["one"]))
-    said = plugin("resume", "web", "--bandwidth", "20M", "--image", "registry.example/volmig:8", "--acknowledge", "two", "--acknowledge", "one",
+        mover={**new["spec"]["mover"], "resources": {"limits": {"cpu": "1"}}}, acknowledge=["owned-set"]))
+    said = plugin("resume", "web", "--bandwidth", "20M", "--image", "registry.example/volmig:8", "--acknowledge", "node-cordoned,owned-set",
                   "--no-wait")
     assert said.code == 0 and written(failed) == [ASKED, STARTED]
-    assert spec_of(failed) == {**before, "copy": {"bandwidth": "20M"}, "acknowledge": ["one", "two"],
+    assert spec_of(failed) == {**before, "copy": {"bandwidth": "20M"}, "acknowledge": ["owned-set", "node-cordoned"],
                                "mover": {"image": "registry.example/volmig:8", "resources": {"limits": {"cpu": "1"}}}}
     assert plugin("resume", "web", "--volume", "data=1Gi").code == 2
 

@@ -56,9 +56,9 @@ def _suspend(api: FakeApi) -> None:
 def test_how_to_copy_may_be_changed_as_with_any_resume(lost: FakeApi, plugin: Plugin) -> None:
     _suspend(lost)
     image = (lost.find("jobs", NAMESPACE, "web-runner") or {})["spec"]["template"]["spec"]["containers"][0]["image"]
-    assert plugin(*RESUME, "--bandwidth", "20M", "--acknowledge", "some-finding").code == 0
+    assert plugin(*RESUME, "--bandwidth", "20M", "--acknowledge", "owned-set").code == 0
     spec = migration(lost)["spec"]
-    assert spec["copy"] == {"bandwidth": "20M"} and spec["acknowledge"] == ["some-finding"] and spec["mover"]["image"] == image
+    assert spec["copy"] == {"bandwidth": "20M"} and spec["acknowledge"] == ["owned-set"] and spec["mover"]["image"] == image
 
 
 def test_what_would_be_created_is_shown_with_a_dry_run_and_nothing_is_written(lost: FakeApi, plugin: Plugin) -> None:

@@ -70,7 +70,7 @@ def test_what_the_user_may_not_read_is_left_to_the_job(api: FakeApi, plugin: Plu
     assert "left to the Job" in answer.err and "persistentvolumes" in answer.err
 
 
-def test_an_operators_set_is_warned_about_and_not_refused(connect: Callable[[Cluster], FakeApi], plugin: Plugin) -> None:
+def test_an_operators_set_is_refused_until_the_user_accepts_that(connect: Callable[[Cluster], FakeApi], plugin: Plugin) -> None:
     api = connect(three_replicas())
     plugin("install", "-n", NAMESPACE)
     found = api.find("statefulsets", NAMESPACE, "web")
@@ -78,8 +78,14 @@ def test_an_operators_set_is_warned_about_and_not_refused(connect: Callable[[Clu
     owner = {"apiVersion": "db.example/v1", "kind": "Database", "name": "main", "uid": "u", "controller": True}
     api.rest.change("statefulsets", found, lambda new: new["metadata"].update(ownerReferences=[owner]))
     api.faults.stopped.add("garbage")
-    answer = plugin(*SUBMIT)
+    api.calls.clear()
+    assert "or accept it: --acknowledge owned-set" in refused(api, plugin, "--volume", "data=500Mi")
+    answer = plugin(*SUBMIT, "--acknowledge", "owned-set,not-smaller")
+    assert answer.code == 2 and "--acknowledge not-smaller: no finding of this code can be acknowledged" in answer.err
+    answer = plugin(*SUBMIT, "--acknowledge", "owned-set")
     assert answer.code == 0 and "warning: statefulset/web: belongs to Database/main" in answer.err
+    created = api.find("volumeresizes", NAMESPACE, "web")
+    assert created is not None and created["spec"]["acknowledge"] == ["owned-set"]
 
 
 def test_a_user_who_may_not_see_migrations_is_told_which_role_he_lacks(api: FakeApi, plugin: Plugin) -> None:
@@ -112,3 +118,17 @@ def test_a_pipeline_may_submit_its_manifest_again_after_all_is_done(api: FakeApi
     set_status(api, labels.PLURAL, migration(api, "shrink"), phase="Completed")
     answer = plugin("submit", "-f", "-", stdin=text)
     assert (answer.code, written(api)) == (0, []) and "nothing to do" in answer.err
+
+
+# -- the judgement left to the Job
+
+
+def test_with_validate_false_what_speaks_against_it_is_said_and_the_job_judges(api: FakeApi, plugin: Plugin) -> None:
+    answer = plugin("submit", "web", "--volume", "data=2Gi", "--validate=false")
+    assert answer.code == 0 and written(api) == BOTH
+    assert answer.err.count("left to the Job: persistentvolumeclaim/data-web-") == 3
+
+
+def test_without_an_account_there_is_no_job_to_leave_it_to(connect: Callable[[Cluster], FakeApi], plugin: Plugin) -> None:
+    api = connect(three_replicas())
+    assert "rolebinding/volresize-runner" in refused(api, plugin, "--volume", "data=500Mi", "--validate=false")

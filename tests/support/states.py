@@ -84,12 +84,13 @@ def volume(name: str, *, policy: str = "Retain", size: str = OLD_SIZE, uid: str 
 
 def statefulset(*, volumes: tuple[str, ...] = ("data",), replicas: int = 3, uid: str = "", resource_version: str = "7",
                 finalizers: tuple[str, ...] = (), terminating: bool = False, size: str = OLD_SIZE, owners: tuple[Object, ...] = (),
-                status: Object | None = None, **spec: Any) -> StatefulSet:
-    """StatefulSet web, at rest. `spec` and `status`: more of their fields, by their names in Kubernetes."""
+                marks: dict[str, str] | None = None, status: Object | None = None, **spec: Any) -> StatefulSet:
+    """StatefulSet web, at rest. `marks`: labels, which stand as annotations too; `spec` and `status`: more of their fields, by their names in
+    Kubernetes."""
     templates = [{"metadata": {"name": name}, "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "standard",
                                                        "resources": {"requests": {"storage": size}}}} for name in volumes]
     meta = _meta(SET, uid or uid_of("statefulset"), namespace=NAMESPACE, generation=1, ownerReferences=list(owners), finalizers=list(finalizers),
-                 **_going(terminating))
+                 labels=marks or {}, annotations=marks or {}, **_going(terminating))
     return StatefulSet({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {**meta, "resourceVersion": resource_version},
                         "spec": {"replicas": replicas, "serviceName": SET, "selector": {"matchLabels": {"app": SET}},
                                  "template": {"metadata": {"labels": {"app": SET}}, "spec": {"containers": [{"name": "app", "image": "app:1"}]}},

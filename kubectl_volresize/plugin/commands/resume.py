@@ -16,7 +16,7 @@ from ..completion import targets
 from ..life import STARTING, look
 from ..lost import RecordLost, find, write_again
 from ..options import Where, cluster_options, dry_run_option, output_option, waiting_options
-from ..order import copy_with
+from ..order import codes, copy_with
 from ..place import Place, connect
 from ..seen import seen
 from ..target import migrations
@@ -27,13 +27,14 @@ from ..words import done, migration_resource
 @click.argument("target", shell_complete=targets)
 @click.option("--image", metavar="IMAGE", help="Image of the runner and the pods that copy from now on")
 @click.option("--bandwidth", metavar="QUANTITY", help="Upper limit of the copy's speed from now on, in bytes per second, for example 50M")
-@click.option("--acknowledge", "codes", multiple=True, metavar="CODE", help="Code of a finding that you have read and accept; may be repeated")
+@click.option("--acknowledge", "acknowledged", multiple=True, metavar="CODE[,CODE]",
+              help="Findings that you have read and accept, by their code; may be repeated")
 @click.option("--replace-runner", is_flag=True, help="Also when a runner is at work: end it and start another, which goes on where it was")
 @waiting_options
 @cluster_options
 @dry_run_option
 @output_option(result.TEXT, result.JSON, result.YAML, result.NAME)
-def command(where: Where, target: str, image: str | None, bandwidth: str | None, codes: tuple[str, ...], replace_runner: bool, wait: bool,
+def command(where: Where, target: str, image: str | None, bandwidth: str | None, acknowledged: tuple[str, ...], replace_runner: bool, wait: bool,
             timeout: float | None, dry_run: str, output: str) -> result.Result:
     """Go on with a migration that failed, was cancelled or lost its runner
 
@@ -49,12 +50,13 @@ def command(where: Where, target: str, image: str | None, bandwidth: str | None,
     """
     waiting = Waiting(wait, timeout, dry_run, output)
     waiting.check()
+    accepted = codes(acknowledged)
     spec = {**({"copy": copy_with(bandwidth)} if bandwidth else {}), **({"mover": {"image": image}} if image else {})}
     place = connect(where)
 
     def amending(present: result.Object) -> result.Object:
         known = [str(code) for code in present.get("acknowledge") or ()]
-        return {**spec, **({"acknowledge": list(dict.fromkeys((*known, *codes)))} if set(codes) - set(known) else {})}
+        return {**spec, **({"acknowledge": list(dict.fromkeys((*known, *accepted)))} if set(accepted) - set(known) else {})}
 
     def attempt(migration: result.Object) -> result.Result:
         resume = _reopen if record_of(migration).terminal else _go_on

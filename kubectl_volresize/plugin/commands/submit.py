@@ -8,11 +8,9 @@ import click
 
 from ...errors import UsageError
 from .. import result
-from ..completion import statefulsets
-from ..options import Where, cluster_options, dry_run_option, output_option
-from ..order import Flags, Order, order
-from ..place import Place, connect
-from ..submission import NothingToDo, submit
+from ..options import Where, cluster_options, dry_run_option, output_option, request_options
+from ..order import Flags, order, place_of
+from ..submission import NothingToDo, every_refusal, submit, what_no_job_could_judge
 from .install import Installation, install
 from .logs import followed
 
@@ -20,23 +18,17 @@ _UNCHANGED = 3
 
 
 @click.command("submit", short_help="Check a request, then start a Job that makes the volumes smaller")
-@click.argument("statefulset", metavar="[SET]", required=False, shell_complete=statefulsets)
-@click.option("--volume", "volumes", multiple=True, metavar="NAME=SIZE[,storageClass=CLASS]",
-              help="volumeClaimTemplate and its new size, for example data=500Mi; may be repeated")
-@click.option("-f", "--filename", metavar="FILE", type=click.Path(dir_okay=False, allow_dash=True),
-              help="Manifest of a VolumeResize instead; - for stdin")
-@click.option("--name", metavar="NAME", help="Name of the VolumeResize; by default the StatefulSet's, with a number from the second on")
-@click.option("--image", metavar="IMAGE", help="Image of the runner and the pods that copy; by default VOLRESIZE_IMAGE, else the one of this version")
-@click.option("--head-room", type=click.IntRange(0, 1000), metavar="PERCENT",
-              help="Room that must be left beside the data on the new volume  [default: 10]")
-@click.option("--bandwidth", metavar="QUANTITY", help="Upper limit of the copy's speed in bytes per second, for example 50M")
+@request_options
 @click.option("--install", "with_install", is_flag=True, help="Install first what is missing in cluster and namespace, if you may")
 @click.option("--follow", "following", is_flag=True, help="Then follow the log, like logs -f")
+@click.option("--validate", type=bool, default=True, metavar="BOOL",
+              help="false: only say what speaks against it, and let the Job judge  [default: true]")
 @click.option("--error-unchanged", is_flag=True, help="Exit with 3 when there is nothing to do")
 @cluster_options
 @dry_run_option
 @output_option(result.TEXT, result.JSON, result.YAML, result.NAME)
-def command(where: Where, with_install: bool, following: bool, error_unchanged: bool, dry_run: str, output: str, **flags: Any) -> result.Result:
+def command(where: Where, with_install: bool, following: bool, validate: bool, error_unchanged: bool, dry_run: str, output: str,
+            **flags: Any) -> result.Result:
     """Check a request, then start a Job that makes the volumes of StatefulSet SET smaller
 
     Everything that speaks against it is said at once, and nothing is created then (exit code 4). Otherwise a VolumeResize and a Job are created;
@@ -53,9 +45,9 @@ def command(where: Where, with_install: bool, following: bool, error_unchanged: 
     if following and dry_run != "none":
         raise UsageError("--follow has nothing to follow with --dry-run")
     ordered = order(Flags(**flags))
-    place = _place(where, ordered)
+    place = place_of(where, ordered)
     installed = install(place, Installation(place.namespace, dry_run)) if with_install and dry_run != "client" else ()
-    done = submit(place, ordered, dry_run)
+    done = submit(place, ordered, dry_run, every_refusal if validate else what_no_job_could_judge)
     if isinstance(done, NothingToDo):
         return result.Changes(output=output, changes=installed, notes=(*done.warnings, str(done)), exit_code=_UNCHANGED if error_unchanged else 0)
     code = _UNCHANGED if error_unchanged and done.already_running else 0
@@ -63,10 +55,3 @@ def command(where: Where, with_install: bool, following: bool, error_unchanged: 
     if following:
         return followed(place, done.name, None, output, before=shown)
     return replace(shown, next_steps=(f"Follow it: {place.command('logs', ordered.request.statefulset, '-f')}",) if dry_run == "none" else ())
-
-
-def _place(where: Where, ordered: Order) -> Place:
-    """A manifest's namespace wins over the context's; one that contradicts -n is an error, as in kubectl."""
-    if ordered.namespace and where.namespace and ordered.namespace != where.namespace:
-        raise UsageError(f"the manifest's metadata.namespace {ordered.namespace!r} does not match -n {where.namespace}")
-    return connect(replace(where, namespace=where.namespace or ordered.namespace))

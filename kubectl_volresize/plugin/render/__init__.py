@@ -8,7 +8,7 @@ import click
 
 from ...errors import VolresizeError
 from .. import result
-from . import objects, sentences
+from . import objects, planned, sentences
 from .log import LogPrinter
 from .tables import details, listing
 
@@ -54,6 +54,15 @@ def _detailed(outcome: result.Details) -> int:
         return outcome.exit_code
     _out(details(outcome))
     _next_steps(outcome.next_steps)
+    return outcome.exit_code
+
+
+@_show.register
+def _planned(outcome: result.Planned) -> int:
+    if outcome.output in (result.TEXT, result.WIDE):
+        _out(planned.text(outcome))
+    else:
+        _out(objects.text([planned.as_object(outcome)], outcome.output))
     return outcome.exit_code
 
 

@@ -1,0 +1,80 @@
+"""Does the namespace leave room for what a migration creates: ResourceQuota at the peak, and LimitRange."""
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+from ..model.cluster import Cluster, Object, View
+from ..model.quantity import human, parse
+from ..model.request import Request, Target
+from .findings import Finding
+
+_COUNTS = ("persistentvolumeclaims", "count/persistentvolumeclaims")
+_PODS = ("pods", "count/pods")
+
+
+def quota_findings(cluster: Cluster, request: Request, ordinal: int, targets: Sequence[Target], quotas: Sequence[View]) -> Iterator[Finding]:
+    """What is missing while one replica is migrated: its old claims are there still, and the new ones and their pods already.
+
+    Source: kubernetes.io/docs/concepts/policy/resource-quotas (names of the resources). Quotas with a scope concern pods of a kind only: those that
+    copy are seen by the server alone.
+    """
+    needed = _needed(cluster, request, ordinal, targets)
+    for quota in quotas:
+        if quota.spec.get("scopes") or quota.spec.get("scopeSelector"):
+            continue
+        hard, used = quota.status.get("hard") or quota.spec.get("hard") or {}, quota.status.get("used") or {}
+        for resource, amount in needed.items():
+            if resource not in hard:
+                continue
+            left = parse(hard[resource]) - parse(used.get(resource, "0"))
+            if left < amount:
+                yield Finding("quota", f"resourcequota/{quota.name}", f"leaves {_said(resource, left)} of {resource}; while a replica is migrated "
+                              f"{_said(resource, amount)} more are needed", f"raise spec.hard[{resource}] by {_said(resource, amount - left)} "
+                              "or more while the migration runs", path=f"spec.hard[{resource}]")
+
+
+def _needed(cluster: Cluster, request: Request, ordinal: int, targets: Sequence[Target]) -> dict[str, Fraction]:
+    found: dict[str, Fraction] = {}
+
+    def add(resource: str, amount: Fraction) -> None:
+        found[resource] = found.get(resource, Fraction(0)) + amount
+
+    for target in targets:
+        claim = cluster.claim_of(target.name, request.statefulset, ordinal)
+        of_class = f"{target.storage_class or (claim.storage_class if claim else None)}.storageclass.storage.k8s.io/"
+        for prefix in ("", of_class):
+            add(f"{prefix}requests.storage", Fraction(target.bytes))
+            add(f"{prefix}persistentvolumeclaims", Fraction(1))
+        add("count/persistentvolumeclaims", Fraction(1))
+        for pods in _PODS:
+            add(pods, Fraction(1))
+        for kind in ("requests", "limits"):
+            for resource, amount in ((request.mover.get("resources") or {}).get(kind) or {}).items():
+                add(f"{kind}.{resource}", parse(amount))
+                if kind == "requests" and resource in ("cpu", "memory"):
+                    add(resource, parse(amount))
+    return found
+
+
+def _said(resource: str, amount: Fraction) -> str:
+    return human(int(amount)) if "storage" in resource.rpartition("/")[2] or "memory" in resource else f"{float(amount):g}"
+
+
+def limit_findings(request: Request, ranges: Sequence[View]) -> Iterator[Finding]:
+    """Claims of the new size that a LimitRange forbids."""
+    for limit_range in ranges:
+        for index, limit in enumerate(limit_range.spec.get("limits") or []):
+            if limit.get("type") == "PersistentVolumeClaim":
+                for target in request.targets:
+                    yield from _limit(limit_range, index, limit, target)
+
+
+def _limit(limit_range: View, index: int, limit: Object, target: Target) -> Iterator[Finding]:
+    lowest, highest = ((limit.get(end) or {}).get("storage") for end in ("min", "max"))
+    for end, bound, is_wrong in (("min", lowest, lowest is not None and target.bytes < parse(lowest)),
+                                 ("max", highest, highest is not None and target.bytes > parse(highest))):
+        if is_wrong:
+            yield Finding("limit-range", f"limitrange/{limit_range.name}", f"does not allow a claim of {target.size} (volume {target.name}): "
+                          f"{end} is {bound}", f"choose a size within its limits, or change spec.limits[{index}].{end}.storage",
+                          path=f"spec.limits[{index}].{end}.storage")

@@ -37,7 +37,7 @@ def budget(application: Application) -> Iterator[None]:
 
 
 QUOTA: Object = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "claims"},
-                 "spec": {"hard": {"persistentvolumeclaims": "1", "requests.storage": "150Mi"}}}
+                 "spec": {"hard": {"persistentvolumeclaims": "1", "requests.storage": "86Mi"}}}
 LIMITS: Object = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "claims"},
                   "spec": {"limits": [{"type": "PersistentVolumeClaim", "min": {"storage": "64Mi"}}]}}
 SCALER: Object = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "app"},

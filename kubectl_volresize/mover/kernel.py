@@ -1,4 +1,5 @@
-"""The calls that Python's os module lacks: syncfs, the type of a file system, punching holes, inode flags. Nothing else."""
+"""The calls that Python's os module lacks: syncfs, the type of a file system, punching holes, inode flags; and flock as we
+need it. Nothing else."""
 from __future__ import annotations
 
 import ctypes
@@ -32,6 +33,18 @@ def file_system_type(descriptor: int) -> int:
     buffer = ctypes.create_string_buffer(_STATFS_BYTES)
     _check(_libc.fstatfs(descriptor, buffer))
     return ctypes.c_long.from_buffer(buffer).value & 0xFFFFFFFF
+
+
+def lock(descriptor: int) -> bool:
+    """Whether this process and its children have it for themselves now; also where the file system knows no locks. Raises OSError."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF):
+            raise
+    return True
 
 
 def punch_hole(descriptor: int, offset: int, length: int) -> None:

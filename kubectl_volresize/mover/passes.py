@@ -28,6 +28,7 @@ _LITTLE_BYTES, _LITTLE_FILES = 64 << 20, 2000
 _LONG_PASS_SECONDS = 60.0
 _PAYS_OFF_BELOW = 0.7
 _POLL_SECONDS = 0.1
+_OTHER_ENDS_WITHIN = 60.0
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ class Move:
 
     def run(self) -> None:
         """Copy and verify; returns when the copy is proven equal. Raises MoverFailure."""
+        self._wait_to_be_alone()
         if self.options.kind is not None:
             self._pass(self.options.kind)
             return
@@ -113,6 +115,15 @@ class Move:
             self.report.note("the clock was set back since the warm passes: nothing is carried over from them")
             self.knowledge.disbelieve()
         self._pass(FINAL)
+
+    def _wait_to_be_alone(self) -> None:
+        """Two that write into one destination spoil each other's copy: the process of a mover whose pod was removed by force may live on for a while.
+        The lock goes with the last of its processes (flock(2)); there is one kernel, since the destination is mounted on one node."""
+        deadline = time.monotonic() + _OTHER_ENDS_WITHIN
+        while not kernel.lock(self.dest):
+            if time.monotonic() > deadline:
+                raise InputOutput(f"another process copies into the destination and did not end within {_OTHER_ENDS_WITHIN:g} s")
+            time.sleep(_POLL_SECONDS)
 
     def compare(self) -> None:
         """Compare and change nothing. Raises MoverFailure."""

@@ -27,6 +27,10 @@ MIB = 1 << 20
 BY_WORKER, BY_RCLONE = 6 * MIB, 12 * MIB
 
 
+def _number_of_processes(mover: Mover) -> int:
+    return len(Path(f"/proc/{mover.process.pid}/task/{mover.process.pid}/children").read_text().split())
+
+
 def _has_begun(path: Path) -> Callable[[], bool]:
     return lambda: path.exists() and path.stat().st_size > 0
 
@@ -265,3 +269,39 @@ def _exchange(dest: Path, canary: Path, quiet: threading.Event) -> None:
                 return
             place.unlink()
             aside.rename(place)
+
+
+# -- another mover is at work already
+
+
+def test_a_second_mover_waits_until_nothing_of_the_first_is_left_and_then_copies_exactly(tmp_path: Path, start_mover: Copy) -> None:
+    source, dest = tmp_path / "source", tmp_path / "dest"
+    source.mkdir()
+    dest.mkdir()
+    for number in range(300):
+        (source / f"file{number}").write_bytes(os.urandom(100_000))
+    first = start_mover(source, dest, "--bwlimit", "4Mi")
+    when(lambda: list(dest.glob("file*")) and _number_of_processes(first) > 1, first)
+    second = start_mover(source, dest)
+    # A pod that was removed by force, whose process lives on: stopped, so that it holds what it holds.
+    first.process.send_signal(signal.SIGSTOP)
+    time.sleep(2)
+    assert second.process.poll() is None and second.events() == []
+    first.kill()
+    assert second.end() == 0, second.last
+    checker.assert_equal(source, dest)
+
+
+def test_a_mover_that_only_compares_is_in_nobodys_way(tmp_path: Path, start_mover: Copy) -> None:
+    source, dest = tmp_path / "source", tmp_path / "dest"
+    for top in (source, dest):
+        top.mkdir()
+        (top / "file").write_bytes(b"x" * 100)
+        os.utime(top / "file", ns=(0, 0))
+        os.utime(top, ns=(0, 0))
+    waiting = start_mover(source, dest, "--passes", "1", "--settle", "0.1")
+    waiting.wait_for("waiting")
+    assert start_mover(source, dest, "--check").end() == 0
+    assert start_mover("--measure", source).end() == 0
+    waiting.process.send_signal(signal.SIGUSR1)
+    assert waiting.end() == 0, waiting.last

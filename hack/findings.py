@@ -19,9 +19,9 @@ error: refused, nothing was created; 5 reasons:
       fix: kubectl uncordon volresize-test-1, or accept it: --acknowledge node-cordoned
   limitrange/claims does not allow a claim of 32Mi (volume data): min is 64Mi
       fix: choose a size within its limits, or change spec.limits[0].min.storage
-  resourcequota/claims leaves 22Mi of requests.storage; while a replica is migrated 32Mi more are needed
+  resourcequota/claims leaves 22Mi of requests.storage; at the peak 32Mi more are needed
       fix: raise spec.hard[requests.storage] by 10Mi or more while the migration runs
-  resourcequota/claims leaves 0 of persistentvolumeclaims; while a replica is migrated 1 more are needed
+  resourcequota/claims leaves 0 of persistentvolumeclaims; at the peak 1 more are needed
       fix: raise spec.hard[persistentvolumeclaims] by 1 or more while the migration runs
   statefulset/app belongs to ConfigMap/owner, whose operator may put the old size back or create the set itself while it is exchanged
       fix: pause that operator and set the new size in configmap/owner, or accept it: --acknowledge owned-set

@@ -1,7 +1,7 @@
 """Does the namespace leave room for what a migration creates: ResourceQuota at the peak, and LimitRange."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from ..model.cluster import Cluster, Object, View
@@ -9,17 +9,18 @@ from ..model.quantity import human, parse
 from ..model.request import Request, Target
 from .findings import Finding
 
-_COUNTS = ("persistentvolumeclaims", "count/persistentvolumeclaims")
-_PODS = ("pods", "count/pods")
+# What is still to be migrated, by ordinal.
+Pending = Mapping[int, Sequence[Target]]
 
 
-def quota_findings(cluster: Cluster, request: Request, ordinal: int, targets: Sequence[Target], quotas: Sequence[View]) -> Iterator[Finding]:
-    """What is missing while one replica is migrated: its old claims are there still, and the new ones and their pods already.
+def quota_findings(cluster: Cluster, request: Request, pending: Pending, quotas: Sequence[View]) -> Iterator[Finding]:
+    """What is missing at the peak. Of claims: while one replica is migrated, its old ones are there still and the new ones already. Of pods: one for
+    each volume of all replicas, while the data is counted.
 
     Source: kubernetes.io/docs/concepts/policy/resource-quotas (names of the resources). Quotas with a scope concern pods of a kind only: those that
     copy are seen by the server alone.
     """
-    needed = _needed(cluster, request, ordinal, targets)
+    needed = _needed(cluster, request, pending)
     for quota in quotas:
         if quota.spec.get("scopes") or quota.spec.get("scopeSelector"):
             continue
@@ -29,32 +30,38 @@ def quota_findings(cluster: Cluster, request: Request, ordinal: int, targets: Se
                 continue
             left = parse(hard[resource]) - parse(used.get(resource, "0"))
             if left < amount:
-                yield Finding("quota", f"resourcequota/{quota.name}", f"leaves {_said(resource, left)} of {resource}; while a replica is migrated "
+                yield Finding("quota", f"resourcequota/{quota.name}", f"leaves {_said(resource, left)} of {resource}; at the peak "
                               f"{_said(resource, amount)} more are needed", f"raise spec.hard[{resource}] by {_said(resource, amount - left)} "
                               "or more while the migration runs", path=f"spec.hard[{resource}]")
 
 
-def _needed(cluster: Cluster, request: Request, ordinal: int, targets: Sequence[Target]) -> dict[str, Fraction]:
+def _needed(cluster: Cluster, request: Request, pending: Pending) -> dict[str, Fraction]:
     found: dict[str, Fraction] = {}
+    for ordinal, targets in pending.items():
+        for resource, amount in _of_claims(cluster, request, ordinal, targets).items():
+            found[resource] = max(found.get(resource, Fraction(0)), amount)
+    pods = sum(len(targets) for targets in pending.values())
+    return {**found, **{resource: amount * pods for resource, amount in _of_one_pod(request).items()}}
 
-    def add(resource: str, amount: Fraction) -> None:
-        found[resource] = found.get(resource, Fraction(0)) + amount
 
+def _of_claims(cluster: Cluster, request: Request, ordinal: int, targets: Sequence[Target]) -> dict[str, Fraction]:
+    found: dict[str, Fraction] = {}
     for target in targets:
         claim = cluster.claim_of(target.name, request.statefulset, ordinal)
         of_class = f"{target.storage_class or (claim.storage_class if claim else None)}.storageclass.storage.k8s.io/"
-        for prefix in ("", of_class):
-            add(f"{prefix}requests.storage", Fraction(target.bytes))
-            add(f"{prefix}persistentvolumeclaims", Fraction(1))
-        add("count/persistentvolumeclaims", Fraction(1))
-        for pods in _PODS:
-            add(pods, Fraction(1))
-        for kind in ("requests", "limits"):
-            for resource, amount in ((request.mover.get("resources") or {}).get(kind) or {}).items():
-                add(f"{kind}.{resource}", parse(amount))
-                if kind == "requests" and resource in ("cpu", "memory"):
-                    add(resource, parse(amount))
+        more = {f"{prefix}{resource}": amount for prefix in ("", of_class) for resource, amount in (
+            ("requests.storage", Fraction(target.bytes)), ("persistentvolumeclaims", Fraction(1)))}
+        for resource, amount in {**more, "count/persistentvolumeclaims": Fraction(1)}.items():
+            found[resource] = found.get(resource, Fraction(0)) + amount
     return found
+
+
+def _of_one_pod(request: Request) -> dict[str, Fraction]:
+    resources = request.mover.get("resources") or {}
+    found = {f"{kind}.{resource}": parse(amount) for kind in ("requests", "limits") for resource, amount in (resources.get(kind) or {}).items()}
+    # Their short names mean requests.
+    short = {resource: found[f"requests.{resource}"] for resource in ("cpu", "memory") if f"requests.{resource}" in found}
+    return {"pods": Fraction(1), "count/pods": Fraction(1), **found, **short}
 
 
 def _said(resource: str, amount: Fraction) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from ..model import names
 from ..model.cluster import Claim, Cluster
 from ..model.request import Request, Target
 from .fit import TreeCounts
-from .preflight import done, pending_ordinals
+from .preflight import done, pending_ordinals, pending_targets
 
 # By ordinal and volume.
 Measured = Mapping[tuple[int, str], TreeCounts]
@@ -96,7 +96,7 @@ def _all(cluster: Cluster, request: Request, migration: str) -> Iterator[Action]
     yield Action(CREATE, f"volumeresize/{migration}", "the request, and the record of what was done")
     yield Action(CREATE, f"job/{names.job(migration)}", "does the work in the cluster")
     yield Action(CREATE, f"lease/{names.lease(request.statefulset)}", "one runner at a time")
-    pending = [(ordinal, _pending(cluster, request, ordinal)) for ordinal in pending_ordinals(cluster, request)]
+    pending = [(ordinal, pending_targets(cluster, request, ordinal)) for ordinal in pending_ordinals(cluster, request)]
     measurers = [f"pod/{names.measurer(migration, ordinal, target.name)}" for ordinal, targets in pending for target in targets]
     yield from (Action(CREATE, pod, "counts the data, reads only") for pod in measurers)
     yield from (Action(DELETE, pod, "counted") for pod in sorted(measurers))
@@ -109,11 +109,7 @@ def _all(cluster: Cluster, request: Request, migration: str) -> Iterator[Action]
     yield Action(DELETE, f"lease/{names.lease(request.statefulset)}", "all is done")
 
 
-def _pending(cluster: Cluster, request: Request, ordinal: int) -> list[Target]:
-    return [target for target in request.targets if not done(cluster.claim_of(target.name, request.statefulset, ordinal), target)]
-
-
-def _replica(request: Request, migration: str, ordinal: int, targets: list[Target]) -> Iterator[Action]:
+def _replica(request: Request, migration: str, ordinal: int, targets: Sequence[Target]) -> Iterator[Action]:
     def each(verb: str, kind: str, name: str, why: str) -> Iterator[Action]:
         for target in targets:
             claim = names.claim(target.name, request.statefulset, ordinal)

@@ -31,6 +31,11 @@ def pending_ordinals(cluster: Cluster, request: Request) -> tuple[int, ...]:
                  if any(not done(cluster.claim_of(target.name, request.statefulset, ordinal), target) for target in request.targets))
 
 
+def pending_targets(cluster: Cluster, request: Request, ordinal: int) -> tuple[Target, ...]:
+    """What of a replica is still to be exchanged."""
+    return tuple(target for target in request.targets if not done(cluster.claim_of(target.name, request.statefulset, ordinal), target))
+
+
 def nothing_to_do(cluster: Cluster, request: Request) -> bool:
     """All claims and the templates have what is asked for already."""
     statefulset = cluster.statefulset
@@ -164,9 +169,8 @@ def _pods(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Itera
 
 def _limits(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
     yield from limit_findings(request, cluster.surroundings.limit_ranges)
-    for ordinal in pending_ordinals(cluster, request)[:1]:
-        pending = [target for target in request.targets if not done(cluster.claim_of(target.name, request.statefulset, ordinal), target)]
-        yield from quota_findings(cluster, request, ordinal, pending, cluster.surroundings.quotas)
+    pending = {ordinal: pending_targets(cluster, request, ordinal) for ordinal in pending_ordinals(cluster, request)}
+    yield from quota_findings(cluster, request, pending, cluster.surroundings.quotas)
 
 
 def _managers(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from ..model.request import Request, Target
 from . import finish, manifests, swap
 from .findings import Finding, refusals
 from .fit import TreeCounts
-from .preflight import done, findings, fit_findings, nothing_to_do, pending_ordinals
+from .preflight import findings, fit_findings, nothing_to_do, pending_ordinals, pending_targets
 from .steps import Accept, Complete, Decision, Refuse, RememberMeasured, RemovePod, StartMeasurer, Wait
 
 
@@ -41,8 +41,7 @@ def _templates(statefulset: StatefulSet) -> Object:
 
 
 def _to_measure(cluster: Cluster, request: Request) -> tuple[tuple[int, Target], ...]:
-    return tuple((ordinal, target) for ordinal in pending_ordinals(cluster, request) for target in request.targets
-                 if not done(cluster.claim_of(target.name, request.statefulset, ordinal), target))
+    return tuple((ordinal, target) for ordinal in pending_ordinals(cluster, request) for target in pending_targets(cluster, request, ordinal))
 
 
 def _measure(cluster: Cluster, record: Record, request: Request, wanted: tuple[tuple[int, Target], ...]) -> Decision | None:

@@ -164,10 +164,11 @@ def test_an_autoscaler_of_keda_is_paused_at_its_scaledobject_and_one_of_another_
     ({"count/persistentvolumeclaims": "3"}, {"count/persistentvolumeclaims": "3"}, ["0 of count/persistentvolumeclaims"]),
     ({}, {"standard.storageclass.storage.k8s.io/requests.storage": "100Mi"}, ["100Mi of standard.storageclass"]),
     ({}, {"fast.storageclass.storage.k8s.io/requests.storage": "1"}, []),
-    ({"pods": "3"}, {"pods": "3"}, ["0 of pods"]), ({"pods": "3"}, {"pods": "4"}, []),
+    ({"pods": "3"}, {"pods": "5"}, ["2 of pods", "3 more"]), ({"pods": "3"}, {"pods": "6"}, []),
     ({"requests.cpu": "900m"}, {"requests.cpu": "1"}, []),
 ])
-def test_a_quota_must_leave_room_for_one_replica_at_a_time(used: dict[str, str], hard: dict[str, str], expected: list[str]) -> None:
+def test_a_quota_must_leave_room_for_the_claims_of_a_replica_and_for_the_pods_that_count(used: dict[str, str], hard: dict[str, str],
+                                                                                        expected: list[str]) -> None:
     seen = found(quota(used, hard))
     assert [finding.code for finding in seen] == (["quota"] if expected else [])
     assert all(words in seen[0].message for words in expected)

@@ -40,7 +40,8 @@ def _needed(cluster: Cluster, request: Request, pending: Pending) -> dict[str, F
     for ordinal, targets in pending.items():
         for resource, amount in _of_claims(cluster, request, ordinal, targets).items():
             found[resource] = max(found.get(resource, Fraction(0)), amount)
-    pods = sum(len(targets) for targets in pending.values())
+    # Those that count already are in what is used.
+    pods = max(sum(len(targets) for targets in pending.values()) - len(cluster.measurers), 0)
     return {**found, **{resource: amount * pods for resource, amount in _of_one_pod(request).items()}}
 
 

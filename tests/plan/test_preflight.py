@@ -167,8 +167,7 @@ def test_an_autoscaler_of_keda_is_paused_at_its_scaledobject_and_one_of_another_
     ({"pods": "3"}, {"pods": "5"}, ["2 of pods", "3 more"]), ({"pods": "3"}, {"pods": "6"}, []),
     ({"requests.cpu": "900m"}, {"requests.cpu": "1"}, []),
 ])
-def test_a_quota_must_leave_room_for_the_claims_of_a_replica_and_for_the_pods_that_count(used: dict[str, str], hard: dict[str, str],
-                                                                                        expected: list[str]) -> None:
+def test_a_quota_must_leave_room_at_the_peak(used: dict[str, str], hard: dict[str, str], expected: list[str]) -> None:
     seen = found(quota(used, hard))
     assert [finding.code for finding in seen] == (["quota"] if expected else [])
     assert all(words in seen[0].message for words in expected)
@@ -179,6 +178,13 @@ def test_a_quota_counts_what_the_mover_asks_for_and_one_with_a_scope_is_left_to_
     tight = quota({"requests.cpu": "900m"}, {"requests.cpu": "1"})
     assert codes(replace(tight, request=request)) == ["quota"]
     assert codes(replace(quota({"requests.cpu": "900m"}, {"requests.cpu": "1"}, scopes=["BestEffort"]), request=request)) == []
+
+
+def test_pods_that_count_already_are_not_asked_for_again() -> None:
+    state = quota({"pods": "6"}, {"pods": "6"})
+    assert codes(state) == ["quota"]
+    counting = {(ordinal, "data"): Mover(states.copier_pod(f"measurer-{ordinal}", ordinal)) for ordinal in range(3)}
+    assert codes(state.seeing(measurers=counting)) == []
 
 
 def test_a_quota_counts_all_volumes_of_a_replica_together_and_not_what_is_done() -> None:

@@ -90,9 +90,25 @@ def _options(parsed: argparse.Namespace) -> Options:
 
 
 def _demand_apart(source: str, dest: str) -> None:
-    here, there = os.path.realpath(source), os.path.realpath(dest)
-    if here == there or there.startswith(here.rstrip("/") + "/") or here.startswith(there.rstrip("/") + "/"):
+    if _holds(source, dest) or _holds(dest, source):
         raise BadUsage(f"{dest} and {source} are the same directory, or one holds the other")
+    if inside := kernel.mounts_below(dest):
+        raise BadUsage(f"{inside[0]} is mounted inside {dest}: what is there would be deleted or copied over; unmount it")
+
+
+def _holds(upper: str, lower: str) -> bool:
+    """By identity and not by name, which a bind mount changes."""
+    try:
+        top = os.stat(upper)
+        path = os.path.realpath(lower)
+        while not os.path.samestat(top, os.stat(path)):
+            if path == "/":
+                return False
+            path = os.path.dirname(path)
+        return True
+    except OSError:
+        # One is not there, which is said in other words.
+        return False
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -108,6 +124,16 @@ def _silence_signals() -> None:
 
 def _nothing() -> None:
     return
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 10**6:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds, 0 or more")
+    return seconds
 
 
 def _number(text: str) -> int:
@@ -148,7 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--report", metavar="FILE", help="write the whole report there")
     parser.add_argument("--progress", action=argparse.BooleanOptionalAction, default=True, help="a line every second (default on)")
     parser.add_argument("--head-room", metavar="PERCENT", type=_number, default=0, help="room that must be left, in percent of the data (default 0)")
-    parser.add_argument("--settle", metavar="SECONDS", type=float, default=10.0,
+    parser.add_argument("--settle", metavar="SECONDS", type=_seconds, default=10.0,
                         help="content read before the stop is trusted only in files untouched for that long (default 10)")
     return parser
 

@@ -211,7 +211,7 @@ class _Copier:
         full = scan.join(self.path, name)
         self.batch.files += 1
         try:
-            source = open_source(self.source, name)
+            source = scan.open_source(self.source, name)
         except OSError as error:
             if error.errno in VANISHED_ERRORS + REPLACED_ERRORS:
                 self.batch.notes.append(f"{shown(full)} vanished")
@@ -285,12 +285,3 @@ class _Copier:
 def _room(dest: int) -> str:
     status = os.fstatvfs(dest)
     return f"{status.f_bavail * status.f_frsize} bytes and {status.f_favail} inodes left"
-
-
-def open_source(directory: int, name: str) -> int:
-    """A regular file may have been replaced by a FIFO meanwhile: O_NONBLOCK, so that opening it does not wait for a writer."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        return os.open(name, flags | os.O_NOATIME, dir_fd=directory)
-    except PermissionError:
-        return os.open(name, flags, dir_fd=directory)

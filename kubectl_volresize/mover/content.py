@@ -48,6 +48,12 @@ def no_digests(data: Bytes) -> bytes:
     return b""
 
 
+def is_whole(descriptor: int, size: int) -> bool:
+    """Whether there is no hole in the first `size` bytes. What lstat counts cannot tell: blocks behind the end, of attributes or of the extent tree
+    make up for it. Raises OSError."""
+    return _seek(descriptor, 0, os.SEEK_HOLE, size) == size
+
+
 def digests_of_hole(length: int) -> bytes:
     whole, rest = divmod(length, BLOCK)
     return _ZERO * whole + (digest(bytes(rest)) if rest else b"")
@@ -64,7 +70,7 @@ def allocated(descriptor: int, size: int) -> Ranges | None:
     if size == 0:
         wait_for_writers(descriptor)
         return None
-    if _seek(descriptor, 0, os.SEEK_HOLE, size) == size:
+    if is_whole(descriptor, size):
         return None
     try:
         found = _joined(kernel.extents(descriptor, size), 1, size)
@@ -177,7 +183,7 @@ def read_digests(descriptor: int, size: int, pause: Callable[[int], None]) -> tu
 def copy_small(source: int, dest: int, size: int) -> bytes | None:
     """A file of one block without holes, into an empty one; returns its content, or None when it is no such file. Raises Torn, OSError."""
     # Asking for holes waits for a write that is under way, see wait_for_writers.
-    if not 0 < size <= BLOCK or _seek(source, 0, os.SEEK_HOLE, size) != size:
+    if not 0 < size <= BLOCK or not is_whole(source, size):
         return None
     data = read_exactly(source, 0, size)
     write_all(dest, data, 0)
@@ -217,8 +223,9 @@ class Copy:
                     if data is not None:
                         self._write_parts(memoryview(data)[inside:inside + BLOCK], offset + inside, ranges)
         self._cut()
-        self._punch_holes(ranges)
-        self._fill_holes(ranges)
+        # What these write is neither what was hashed above nor what the table says: all of it is read back.
+        touched = {*self.rewritten, *self._punch_holes(ranges), *self._fill_holes(ranges)}
+        self.rewritten = sorted(touched)
 
     def against_content(self) -> None:
         """Into a file of unknown content: it is read too, and only what differs is written."""
@@ -242,15 +249,18 @@ class Copy:
         if os.fstat(self._dest).st_size != self._size:
             os.ftruncate(self._dest, self._size)
 
-    def _punch_holes(self, ranges: Ranges | None) -> None:
-        """Digests do not tell a hole from zeros: punch what is a hole in the source and not in the copy."""
-        present = allocated(self._dest, self._size)
+    def _punch_holes(self, ranges: Ranges | None) -> set[int]:
+        """Digests do not tell a hole from zeros: punch what is a hole in the source and not in the copy. Returns the numbers of the blocks that were
+        zeroed in part."""
+        present, touched = allocated(self._dest, self._size), set[int]()
         if ranges == present:
-            return
+            return touched
         there = coarse(present, self._size, 1)
         for start, end in _gaps(coarse(ranges, self._size, 1), self._size):
             if any(self._can_go(first, last) for first, last in within(there, start, end)):
                 self._punch(start, end - start)
+                touched |= {start // BLOCK, (end - 1) // BLOCK}
+        return touched
 
     def _can_go(self, start: int, end: int) -> bool:
         """Whether a range that is to be a hole holds a whole block, or something in the part of a block that it ends in."""
@@ -258,16 +268,18 @@ class Copy:
         whole = -(-start // block) * block < (end if end == self._size else end // block * block)
         return whole or any(os.pread(self._dest, end - start, start))
 
-    def _fill_holes(self, ranges: Ranges | None) -> None:
-        """Write what is a hole in the copy and not in the source."""
-        present = allocated(self._dest, self._size)
+    def _fill_holes(self, ranges: Ranges | None) -> set[int]:
+        """Write what is a hole in the copy and not in the source, which may be other than zeros by now. Returns the numbers of the blocks."""
+        present, touched = allocated(self._dest, self._size), set[int]()
         if ranges == present:
-            return
+            return touched
         wanted = coarse(ranges, self._size, 1)
         for start, end in _gaps(coarse(present, self._size, 1), self._size):
             for first, last in within(wanted, start, end):
                 for offset in range(first, last, CHUNK):
                     self._write(read_exactly(self._source, offset, min(CHUNK, last - offset)), offset)
+                touched.update(range(first // BLOCK, (last - 1) // BLOCK + 1))
+        return touched
 
     def _note(self, data: bytes | None, length: int) -> None:
         if data is None:

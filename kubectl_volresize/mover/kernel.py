@@ -1,11 +1,12 @@
-"""The calls that Python's os module lacks: syncfs, the type of a file system, punching holes, inode flags; and flock as we
-need it. Nothing else."""
+"""The calls that Python's os module lacks: syncfs, the type of a file system, punching holes, inode flags; the table of
+mounts; and flock as we need it. Nothing else."""
 from __future__ import annotations
 
 import ctypes
 import errno
 import fcntl
 import os
+import re
 import struct
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -33,6 +34,14 @@ def file_system_type(descriptor: int) -> int:
     buffer = ctypes.create_string_buffer(_STATFS_BYTES)
     _check(_libc.fstatfs(descriptor, buffer))
     return ctypes.c_long.from_buffer(buffer).value & 0xFFFFFFFF
+
+
+def mounts_below(path: str) -> list[str]:
+    """Where something is mounted inside a directory, whatever its device: bind mounts too. Source: proc_pid_mountinfo(5)."""
+    top = os.path.realpath(path).rstrip("/") + "/"
+    with open("/proc/self/mountinfo", "rb") as file:
+        points = [re.sub(rb"\\([0-7]{3})", lambda code: bytes([int(code[1], 8)]), line.split()[4]) for line in file]
+    return sorted({os.fsdecode(point) for point in points if os.fsdecode(point).startswith(top)})
 
 
 def lock(descriptor: int) -> bool:

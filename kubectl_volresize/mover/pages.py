@@ -2,6 +2,7 @@
 take some 40 MB so, and would take 700 as objects. The order of a page's entries is fixed, so that later steps can speak of them by index."""
 from __future__ import annotations
 
+import marshal
 import os
 import stat
 import struct
@@ -10,6 +11,8 @@ from typing import Iterable, NamedTuple
 
 _PAGE_ENTRIES = 512
 _HEADER = struct.Struct("<II")
+# In place of the length of the names: a page with a number that does not fit its column.
+_AS_IT_IS = 0xFFFFFFFF
 _IDENTITY = struct.Struct("<Qqqq")
 
 
@@ -54,7 +57,7 @@ class Stat(NamedTuple):
     @property
     def identity(self) -> bytes:
         """Equal identities of the same name mean: nobody touched data or metadata in between (but see Fence in proof.py for mmap)."""
-        return _IDENTITY.pack(self.ino, self.ctime, self.mtime, self.size)
+        return _identity(self.ino, self.ctime, self.mtime, self.size)
 
 
 _COLUMNS = "IQIIIQqqqq"
@@ -69,7 +72,15 @@ def of(found: os.stat_result) -> Stat:
 
 def identity(found: os.stat_result) -> bytes:
     """Stat.identity of what lstat answered."""
-    return _IDENTITY.pack(found.st_ino, found.st_ctime_ns, found.st_mtime_ns, found.st_size)
+    return _identity(found.st_ino, found.st_ctime_ns, found.st_mtime_ns, found.st_size)
+
+
+def _identity(*numbers: int) -> bytes:
+    try:
+        return _IDENTITY.pack(*numbers)
+    except struct.error:
+        # After April 2262 nanoseconds do not fit 64 bits; ext4 goes on to 2446.
+        return repr(numbers).encode()
 
 
 def pages_for(entries: int) -> int:
@@ -98,7 +109,10 @@ def by_page(names: Iterable[str], pages: int) -> list[list[str]]:
 def pack(entries: Entries) -> bytes:
     names = os.fsencode("\0".join(entries))
     number = len(entries)
-    columns = b"".join(struct.pack(f"<{number}{code}", *column) for code, column in zip(_COLUMNS, zip(*entries.values())))
+    try:
+        columns = b"".join(struct.pack(f"<{number}{code}", *column) for code, column in zip(_COLUMNS, zip(*entries.values())))
+    except struct.error:
+        return _HEADER.pack(number, _AS_IT_IS) + marshal.dumps([(name, tuple(entry)) for name, entry in entries.items()])
     return _HEADER.pack(number, len(names)) + zlib.compress(names + columns, 1)
 
 
@@ -112,6 +126,8 @@ def unpack(page: bytes) -> Entries:
     number, length = _HEADER.unpack_from(page)
     if not number:
         return {}
+    if length == _AS_IT_IS:
+        return {name: Stat(*entry) for name, entry in marshal.loads(page[_HEADER.size:])}
     raw = zlib.decompress(page[_HEADER.size:])
     columns, offset = [], length
     for code in _COLUMNS:

@@ -353,7 +353,7 @@ def _never(original: Stat, copy: Stat) -> bool:
 
 def _looks_same(original: Stat, copy: Stat) -> bool:
     """What rsync and others go by; no proof."""
-    return original.size == copy.size and original.mtime == copy.mtime
+    return original.size == copy.size and original.mtime == copy.mtime and not (original.is_sparse and not copy.is_sparse)
 
 
 def _first_and_more(paths: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Callable, Collection, Iterable, Mapping, NamedTuple
 
-from . import pages, scan, workers
+from . import pages, rclone, scan, workers
 from .failures import NO_SPACE_ERRORS, VANISHED_ERRORS, InputOutput, NoSpace, NotReproducible, of_os_error, shown
 from .finish import REFUSALS, NotKept, differences, kind_in_words
 from .pages import Entries, Stat
@@ -17,8 +17,6 @@ from .removal import is_empty, remove
 from .scan import BIG, Place, Tree, Unit
 
 _PRIVATE = 0o700
-LARGE_FOR_RCLONE = 8 << 20
-_LONGEST_PATH = 3000
 _ENTRIES_PER_TASK = 2048
 
 # What is to be done with an entry. PROVEN: nothing. ALIKE: lstat shows no difference, content is taken as equal, attributes may differ. METADATA: no
@@ -119,12 +117,6 @@ def nothing_to_prepare(tree: Tree) -> Preparation:
     return done
 
 
-def is_for_rclone(path: str, entry: Stat) -> bool:
-    """A plain file: rclone fills holes, duplicates hard links, its list of files cannot say every name, and some mean something to it."""
-    return (entry.size >= LARGE_FOR_RCLONE and entry.nlink == 1 and not entry.is_sparse and len(path) < _LONGEST_PATH
-            and path.isprintable() and path.isascii() and path == path.strip() and not path.endswith(".rclonelink"))
-
-
 @dataclass(frozen=True)
 class _Shared:
     """A name of the destination whose inode has other names."""
@@ -206,7 +198,7 @@ class _Preparer:
             self.done.big[place] = entry.size
         if there is None:
             if entry.is_file and not follows:
-                return self._to_copy(place, entry, False)
+                return self._to_copy(pair, name, entry, False)
             if not follows:
                 self._make(pair, name, entry)
             return METADATA
@@ -218,16 +210,17 @@ class _Preparer:
             return ALIKE
         if is_same or follows:
             return METADATA
-        return self._to_copy(place, entry, True)
+        return self._to_copy(pair, name, entry, True)
 
     def _is_proven(self, place: Place, entry: Stat, there: Stat, known: Mapping[str, Known]) -> bool:
         one = self.sides.knowledge.of_big(place) if place in self.done.big else known.get(place[1])
         return one is not None and one.proves(entry, there)
 
-    def _to_copy(self, place: Place, entry: Stat, onto: bool) -> int:
+    def _to_copy(self, pair: _Pair, name: str, entry: Stat, onto: bool) -> int:
         self.done.files += 1
         self.done.bytes += entry.size
-        if self.sides.takes_rclone and not onto and entry.size >= LARGE_FOR_RCLONE and is_for_rclone(scan.join(*place), entry):
+        place = (pair.path, name)
+        if self.sides.takes_rclone and not onto and entry.size >= rclone.LARGE and rclone.suits(pair.source, name, scan.join(*place), entry):
             self.done.by_rclone.append(scan.join(*place))
             return BY_RCLONE
         if place in self.done.big:
@@ -283,6 +276,7 @@ class _Preparer:
         try:
             remove(pair.dest, name, scan.join(path, name))
             self.done.linked.pop(place, None)
+            self.done.alone.pop(place, None)
             if self.done.codes[unit][index] in (OVER, ALONE):
                 self.done.files -= 1
                 self.done.bytes -= entry.size

@@ -11,10 +11,14 @@ import tempfile
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
-from . import workers
+from . import content, scan, workers
 from .failures import BadUsage, RcloneFailed
+from .pages import Stat
 
 OLDEST = (1, 75)
+# Bytes; smaller ones are faster copied by workers.
+LARGE = 8 << 20
+_LONGEST_PATH = 3000
 _NO_SPACE = ("no space left on device", "disk quota exceeded", "too big for remaining disk space")
 _KEPT_MESSAGES = 20
 _SIGNALLED = 128
@@ -29,6 +33,27 @@ class Outcome:
     files: int = 0
     no_space: bool = False
     messages: list[str] = field(default_factory=list)
+
+
+def suits(directory: int, name: str, path: str, entry: Stat) -> bool:
+    """A plain file: rclone fills holes, duplicates hard links, its list of files cannot say every name, and some mean something to it."""
+    return (entry.size >= LARGE and entry.nlink == 1 and not entry.is_sparse and len(path) < _LONGEST_PATH
+            and path.isprintable() and path.isascii() and path == path.strip() and not path.endswith(".rclonelink")
+            and _is_whole(directory, name, entry.size))
+
+
+def _is_whole(directory: int, name: str, size: int) -> bool:
+    """False also when it is no such file any more."""
+    try:
+        descriptor = scan.open_source(directory, name)
+    except OSError:
+        return False
+    try:
+        return content.is_whole(descriptor, size)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def find() -> str:

@@ -31,23 +31,29 @@ def remove(directory: int, name: str, path: str) -> None:
 
 
 def _remove_directory(parent: int, name: str) -> None:
-    """Depth first with a stack of open directories: a tree may be deeper than the interpreter's stack."""
-    stack = [(parent, name, os.open(name, scan.DIRECTORY, dir_fd=parent))]
+    """Depth first with a stack of open directories, each with the names that are left in it: a tree may be deeper than the interpreter's stack."""
+    stack = [_opened(parent, name)]
     try:
         while stack:
-            above, own_name, current = stack[-1]
+            above, own_name, current, left = stack[-1]
             deeper = ""
-            for entry in os.listdir(current):
+            while left and not deeper:
+                entry = left.pop()
                 if stat.S_ISDIR(os.stat(entry, dir_fd=current, follow_symlinks=False).st_mode):
                     deeper = entry
-                    break
-                os.unlink(entry, dir_fd=current)
+                else:
+                    os.unlink(entry, dir_fd=current)
             if deeper:
-                stack.append((current, deeper, os.open(deeper, scan.DIRECTORY, dir_fd=current)))
+                stack.append(_opened(current, deeper))
                 continue
             os.close(current)
             stack.pop()
             os.rmdir(own_name, dir_fd=above)
     finally:
-        for _, _, descriptor in stack:
+        for _, _, descriptor, _ in stack:
             os.close(descriptor)
+
+
+def _opened(parent: int, name: str) -> tuple[int, str, int, list[str]]:
+    descriptor = os.open(name, scan.DIRECTORY, dir_fd=parent)
+    return parent, name, descriptor, os.listdir(descriptor)

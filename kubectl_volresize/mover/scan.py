@@ -205,6 +205,15 @@ def open_directory(root: int, path: str) -> int:
     return current
 
 
+def open_source(directory: int, name: str) -> int:
+    """A regular file may have been replaced by a FIFO meanwhile: O_NONBLOCK, so that opening it does not wait for a writer."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return os.open(name, flags | os.O_NOATIME, dir_fd=directory)
+    except PermissionError:
+        return os.open(name, flags, dir_fd=directory)
+
+
 def entries_of(directory: int, names: Sequence[str], device: int, path: str) -> Entries:
     """These entries of an open directory. A name that vanished since it was listed is left out. Raises InputOutput for a mount inside."""
     found: Entries = {}
@@ -293,7 +302,17 @@ def xattrs_of(target: int | str) -> dict[str, bytes]:
         if error.errno == errno.EOPNOTSUPP:
             return {}
         raise
-    return {name: os.getxattr(target, name, follow_symlinks=follow) for name in names if name not in IGNORED_XATTRS}
+    found = {}
+    for name in names:
+        if name in IGNORED_XATTRS:
+            continue
+        try:
+            found[name] = os.getxattr(target, name, follow_symlinks=follow)
+        except OSError as error:
+            # Removed since it was listed.
+            if error.errno != errno.ENODATA:
+                raise
+    return found
 
 
 def stats_of(directory: int, names: Iterable[str]) -> Entries:

@@ -2,13 +2,15 @@
 that the copying steps say they did, except digests of source bytes that were taken while the file provably stood still. Nothing here writes."""
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import stat
 from dataclasses import dataclass, field
-from typing import Callable, Iterable, Mapping, Sequence
+from typing import Callable, Iterable, Iterator, Mapping, Sequence
 
 from . import bulk, content, finish, pages, proof, scan
-from .bulk import Copied, Ledger, Scene, Task, open_source
+from .bulk import Copied, Ledger, Scene, Task
 from .failures import REPLACED_ERRORS, VANISHED_ERRORS, of_os_error
 from .finish import NotKept
 from .pages import Stat
@@ -152,7 +154,8 @@ class _Metadata:
         number = self.scene.tree.names_in(self.path)
         if _entries_in(self.source) != number:
             self.found.changed += [self._full(name) for name in self._expected_names() ^ set(os.listdir(self.source))]
-        if _entries_in(self.dest) == number:
+        # What may be missing leaves room for what must not be there.
+        if _entries_in(self.dest) == number and not self.scene.accepted:
             return
         for name in set(os.listdir(self.dest)) - self._expected_names():
             if self.path == "" and name == scan.LOST_AND_FOUND and _is_empty_directory(self.dest, name):
@@ -213,8 +216,8 @@ class _Metadata:
         except content.Torn:
             self.found.changed.append(full)
         except OSError as error:
-            # Gone, or replaced, between our lstat and the opening.
-            if error.errno not in VANISHED_ERRORS + REPLACED_ERRORS:
+            # Gone, or replaced, between our lstat and the opening: what was a link is none any more (EINVAL), what was a file a FIFO (ESPIPE).
+            if error.errno not in VANISHED_ERRORS + REPLACED_ERRORS + (errno.EINVAL, errno.ESPIPE):
                 raise of_os_error(error, full, "cannot verify") from error
             self.found.changed.append(full)
 
@@ -229,7 +232,8 @@ class _Metadata:
         xattrs = self.xattrs[1].get(name, {})
         words += finish.xattr_differences(self.xattrs[0].get(name, {}), xattrs)
         if source.is_directory and dest.is_directory:
-            words.append(self._flags_difference(name))
+            with self._both(name) as opened:
+                words.append(finish.flags_difference(*opened))
         follows = self._is_follower(name, expected)
         if dest.is_file and source.is_file and not follows:
             blocks, different = self._compare_content(name, full, source, dest, known)
@@ -252,12 +256,14 @@ class _Metadata:
             return self._full(name)
         return "\0".join(sorted(scan.join(*place) for place in self.scene.tree.links.get(expected.ino, [(self.path, name)])))
 
-    def _flags_difference(self, name: str) -> str:
-        source = open_source(self.source, name)
+    @contextlib.contextmanager
+    def _both(self, name: str) -> Iterator[tuple[int, int]]:
+        """The original and the copy, open."""
+        source = scan.open_source(self.source, name)
         try:
             dest = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.dest)
             try:
-                return finish.flags_difference(source, dest)
+                yield source, dest
             finally:
                 os.close(dest)
         finally:
@@ -265,7 +271,10 @@ class _Metadata:
 
     def _compare_content(self, name: str, full: str, source: Stat, dest: Stat, known: Known) -> tuple[bytes, list[str]]:
         """Digests of the copy's blocks, and in what it differs."""
-        return b"", ["holes"] if source.is_sparse and not dest.is_sparse else []
+        if not source.is_sparse or dest.is_sparse:
+            return b"", []
+        with self._both(name) as (original, copy):
+            return b"", [_holes(original, copy, source.size)]
 
 
 class _Contents(_Metadata):
@@ -281,24 +290,10 @@ class _Contents(_Metadata):
             self.found.changed.append(full)
             return there, ["content"]
         self.found.hashed += source.size
-        words = ["content"] if here != there else [self._flags_difference(name)]
-        if here == there and (source.is_sparse or dest.is_sparse):
-            words.append(self._holes_difference(name, source, dest))
-        return there, words
-
-    def _holes_difference(self, name: str, source: Stat, dest: Stat) -> str:
-        original = open_source(self.source, name)
-        try:
-            copy = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.dest)
-            try:
-                # What lies between two file systems' block sizes says nothing.
-                grain = max(os.fstatvfs(original).f_bsize, os.fstatvfs(copy).f_bsize)
-                wanted, there = (content.coarse(content.allocated(descriptor, source.size), source.size, grain) for descriptor in (original, copy))
-                return "" if wanted == there else "holes"
-            finally:
-                os.close(copy)
-        finally:
-            os.close(original)
+        if here != there:
+            return there, ["content"]
+        with self._both(name) as (original, copy):
+            return there, [finish.flags_difference(original, copy), _holes(original, copy, source.size)]
 
     def _dest_digests(self, name: str, dest: Stat, known: Known, copied: Copied | None) -> bytes:
         if (copied is None or not copied.written) and known.knows_copy(dest):
@@ -332,7 +327,7 @@ class _Contents(_Metadata):
             return copied.blocks
         if known.knows_original(source):
             return known.blocks
-        descriptor = open_source(self.source, name)
+        descriptor = scan.open_source(self.source, name)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return None
@@ -344,6 +339,15 @@ class _Contents(_Metadata):
             return digests if pages.of(os.fstat(descriptor)).identity == source.identity else None
         finally:
             os.close(descriptor)
+
+
+def _holes(original: int, copy: int, size: int) -> str:
+    # What lies between two file systems' block sizes says nothing.
+    wanted, there = content.allocated(original, size), content.allocated(copy, size)
+    if wanted == there:
+        return ""
+    grain = max(os.fstatvfs(original).f_bsize, os.fstatvfs(copy).f_bsize)
+    return "" if content.coarse(wanted, size, grain) == content.coarse(there, size, grain) else "holes"
 
 
 def _is_empty_directory(directory: int, name: str) -> bool:

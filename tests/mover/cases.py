@@ -14,7 +14,7 @@ from torture import CAPABILITY, acl, bind_socket, chain, write
 
 SECOND = 10**9
 LONG_LINKS, EXT4_FLAGS = "links of 4000 bytes", "the inode flags of ext4"
-# Files of this size are given to rclone by the mover (prepare.LARGE_FOR_RCLONE is 8 MiB).
+# Files of this size are given to rclone by the mover (rclone.LARGE is 8 MiB).
 LARGE = 9 << 20
 HIGHEST_ID = 2**32 - 2
 # Within what both ext4 and xfs with bigtime can hold.

@@ -51,6 +51,7 @@ def lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
+        # EBADF: NFS takes such a lock on a descriptor that is open for writing only, which a directory's never is.
         if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF):
             raise
     return True

@@ -94,7 +94,9 @@ def refusals(found: Iterable[Finding], acknowledged: Collection[str] = ()) -> tu
 
 def notes(found: Iterable[Finding], acknowledged: Collection[str] = ()) -> tuple[Finding, ...]:
     """Those that are only said."""
-    return tuple(finding for finding in found if finding.severity != REFUSAL and finding not in refusals([finding], acknowledged))
+    listed = tuple(found)
+    refused = refusals(listed, acknowledged)
+    return tuple(finding for finding in listed if finding not in refused)
 
 
 def unknown(acknowledged: Iterable[str]) -> list[str]:

@@ -80,8 +80,7 @@ def submit(place: Place, ordered: Order, dry_run: str = "none", stops: Stops = e
     try:
         existing = target.migrations(place)
     except target.NotInstalled as error:
-        raise _refused([Finding("not-installed", f"customresourcedefinition/{labels.PLURAL}.{labels.GROUP}", "is not installed in this cluster",
-                                error.advice)]) from error
+        raise _refused([kind_missing(error)]) from error
     adopted = _adoptable(ordered, existing)
     if adopted is not None:
         jobs = runner_jobs(place, adopted["metadata"]["name"])
@@ -98,6 +97,10 @@ def submit(place: Place, ordered: Order, dry_run: str = "none", stops: Stops = e
     if adopted is not None:
         return _adopt(place, adopted, ordered, notes, dry_run)
     return _create(place, migration, ordered.request, notes, dry_run)
+
+
+def kind_missing(error: target.NotInstalled) -> Finding:
+    return Finding("not-installed", f"customresourcedefinition/{labels.PLURAL}.{labels.GROUP}", "is not installed in this cluster", error.advice)
 
 
 def _over(migration: Object) -> bool:

@@ -6,7 +6,6 @@ from typing import Any
 import click
 
 from ...errors import Refused
-from ...model import labels
 from ...model.request import from_spec
 from ...plan import findings, outline, preflight
 from ...plan.findings import Finding
@@ -42,8 +41,7 @@ def command(where: Where, measuring: bool, output: str, **flags: Any) -> result.
     try:
         existing = target.migrations(place)
     except target.NotInstalled as error:
-        existing, missing = [], (Finding("not-installed", f"customresourcedefinition/{labels.PLURAL}.{labels.GROUP}",
-                                         "is not installed in this cluster", error.advice),)
+        existing, missing = [], (submission.kind_missing(error),)
     migration = submission.manifest(place, ordered, existing)
     name, request = migration["metadata"]["name"], from_spec(migration["spec"])
     cluster, found = submission.look(place, migration)

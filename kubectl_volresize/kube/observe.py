@@ -8,7 +8,8 @@ from typing import Any
 from ..errors import ApiError, Forbidden, NotFound, Unreachable
 from ..model import labels, names
 from ..model.asked import asks_for_lost_record, named_volumes
-from ..model.cluster import Budget, Claim, Cluster, Migration, Mover, Object, Pod, StatefulSet, Surroundings, View, Volume
+from ..model.cluster import Cluster, Mover, Surroundings
+from ..model.objects import Budget, Claim, Migration, Object, Pod, StatefulSet, View, Volume
 from ..model.kept import Kept, unpack
 from ..model.record import from_status, volume_to_json
 from . import paths

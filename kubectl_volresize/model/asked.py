@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 
 from . import labels
-from .cluster import Object, View
+from .objects import Object, View
 from .record import Record
 
 CANCEL, RESUME, ROLLBACK, CLEANUP = "cancel", "resume", "rollback", "cleanup"

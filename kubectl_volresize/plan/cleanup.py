@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from ..model import names
 from ..model.asked import Asked
-from ..model.cluster import Claim, Cluster, Object, Volume
+from ..model.cluster import Cluster
+from ..model.objects import Claim, Object, Volume
 from ..model.record import ACCEPTED, DECLINED, FAILED, FINISHED, Record, VolumeRecord
 from ..model.request import Request
 from .manifests import PROVISIONED_BY

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..errors import InvariantBroken
-from ..model.cluster import Cluster, StatefulSet
+from ..model.cluster import Cluster
+from ..model.objects import StatefulSet
 from ..model.record import Record, VolumeRecord
 from ..model.request import Request
 from . import cleanup, manifests, replica_steps, steps, swap_steps, undo_steps

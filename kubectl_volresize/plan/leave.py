@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..model import labels
-from ..model.cluster import Cluster, Pod
+from ..model.cluster import Cluster
+from ..model.objects import Pod
 from .steps import Decision, Done, LetGo, Step
 from .undo_steps import Unfreeze
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
-from ..model.cluster import Cluster, Object, View
+from ..model.cluster import Cluster
+from ..model.objects import Object, View
 from ..model.quantity import human, parse
 from ..model.request import Request, Target
 from .findings import Finding

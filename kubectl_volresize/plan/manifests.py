@@ -7,7 +7,7 @@ import hashlib
 import json
 
 from ..model import labels, names
-from ..model.cluster import Claim, Object, Pod, StatefulSet, View, Volume
+from ..model.objects import Claim, Object, Pod, StatefulSet, View, Volume
 from ..model.quantity import parse_bytes
 from ..model.record import VolumeRecord
 from ..model.request import Request, Target

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Mapping, Sequence
 
 from ..model import names
-from ..model.cluster import Claim, Cluster
+from ..model.cluster import Cluster
+from ..model.objects import Claim
 from ..model.request import Request, Target
 from .fit import TreeCounts
 from .preflight import done, pending_ordinals, pending_targets

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..model.cluster import StatefulSet, View
+from ..model.objects import StatefulSet, View
 from ..model.request import Request
 from .findings import Finding
 

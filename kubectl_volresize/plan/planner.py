@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..model import labels, names
 from ..model.asked import CLEANUP, Asked, unanswered
-from ..model.cluster import Cluster, StatefulSet
+from ..model.cluster import Cluster
+from ..model.objects import StatefulSet
 from ..model.record import FAILED, Record
 from ..model.request import Request
 from . import cleanup, finish, leave, manifests, rollback, swap, undo

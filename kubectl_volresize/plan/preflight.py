@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..model import labels, names
-from ..model.cluster import Claim, Cluster, StatefulSet, View
+from ..model.cluster import Cluster
+from ..model.objects import Claim, StatefulSet, View
 from ..model.quantity import human
 from ..model.request import Request, Target
 from .findings import Finding

@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from ..errors import UsageError
 from ..model import labels, names
 from ..model.asked import Asked
-from ..model.cluster import Claim, Cluster, Object, StatefulSet, Volume
+from ..model.cluster import Cluster
+from ..model.objects import Claim, Object, StatefulSet, Volume
 from ..model.kept import Kept
 from ..model.quantity import human
 from ..model.record import DECLINED, Record

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ..model import labels, names
-from ..model.cluster import Claim, Cluster, Object, Pod, StatefulSet
+from ..model.cluster import Cluster
+from ..model.objects import Claim, Object, Pod, StatefulSet
 from ..model.record import Record, VolumeRecord
 from ..model.request import Request
 from . import leave, manifests, swap, swap_steps, undo_steps

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from ..model import labels
-from ..model.cluster import Cluster, Object, Pod, StatefulSet, Volume
+from ..model.cluster import Cluster
+from ..model.objects import Object, Pod, StatefulSet, Volume
 from ..model.quantity import human
 from ..model.record import Record
 from ..model.request import Request

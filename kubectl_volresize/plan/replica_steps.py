@@ -4,7 +4,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..model import labels
-from ..model.cluster import Object
+from ..model.objects import Object
 from ..model.record import Record
 from .steps import NORMAL, Step
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from ..model import labels
 from ..model.asked import Asked
-from ..model.cluster import Object
+from ..model.objects import Object
 from ..model.record import ACCEPTED, Record
 from .steps import NORMAL, Step
 

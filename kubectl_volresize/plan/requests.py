@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 
 from ..model import labels
 from ..model.asked import CANCEL, CLEANUP, RESUME, ROLLBACK, Asked, asks_for_lost_record
-from ..model.cluster import Cluster, View
+from ..model.cluster import Cluster
+from ..model.objects import View
 from ..model.record import DECLINED, FINISHED, Record
 from ..model.request import Request
 from . import cleanup, rebuild, rollback, swap

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..model import labels, names
-from ..model.cluster import Cluster, Pod
+from ..model.cluster import Cluster
+from ..model.objects import Pod
 from ..model.record import Record, VolumeRecord
 from ..model.request import Request, Target
 from . import finish, manifests, swap

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from ..model import labels
-from ..model.cluster import Object
+from ..model.objects import Object
 from ..model.quantity import human
 from ..model.record import FAILED, FINISHED, Record
 from .findings import Finding

@@ -6,7 +6,8 @@ import json
 from typing import Collection
 
 from ..model import labels
-from ..model.cluster import Cluster, Object, Pod, StatefulSet
+from ..model.cluster import Cluster
+from ..model.objects import Object, Pod, StatefulSet
 from ..model.record import Record
 from ..model.request import Request
 from . import manifests

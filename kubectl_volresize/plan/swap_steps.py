@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ..model import labels
-from ..model.cluster import Object, Pod
+from ..model.objects import Object, Pod
 from ..model.record import Record
 from .steps import NORMAL, Step
 

@@ -1,7 +1,8 @@
 """The Validating phase: the same findings as in the plugin, then the data is measured beside the running application. Nothing is changed here."""
 from __future__ import annotations
 
-from ..model.cluster import Cluster, Mover, Object, StatefulSet
+from ..model.cluster import Cluster, Mover
+from ..model.objects import Object, StatefulSet
 from ..model.record import Record
 from ..model.request import Request, Target
 from . import finish, manifests, swap

@@ -4,7 +4,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..model import names
-from ..model.cluster import Claim, Cluster, Mover, Pod, StatefulSet, Volume
+from ..model.cluster import Cluster, Mover
+from ..model.objects import Claim, Pod, StatefulSet, Volume
 from ..model.record import Record, VolumeRecord
 from ..model.request import Request, Target
 from .preflight import done

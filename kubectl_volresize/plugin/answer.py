@@ -8,7 +8,7 @@ from ..errors import Refused, Resumable, UsageError
 from ..kube import paths
 from ..model import labels
 from ..model.asked import CANCEL, CLEANUP, RESUME, Asked
-from ..model.cluster import View
+from ..model.objects import View
 from ..model.record import ACCEPTED, DECLINED, FINISHED
 from . import result
 from .asking import Sent, record_of, start

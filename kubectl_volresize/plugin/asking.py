@@ -15,7 +15,7 @@ from ..errors import AlreadyExists, Conflict, Refused, VolresizeError
 from ..kube import paths
 from ..model import labels
 from ..model.asked import CANCEL, CLEANUP, RESUME, ROLLBACK, Asked, unanswered
-from ..model.cluster import View
+from ..model.objects import View
 from ..model.record import Record, from_status
 from ..model.request import from_spec
 from .image import image

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from ..errors import ApiError, NotFound, Unreachable, VolresizeError
 from ..kube import paths
-from ..model.cluster import Pod, View
+from ..model.objects import Pod, View
 from .job import at_work, job_end, restart_command, runner_jobs, runner_pods, waiting_for
 from .outcome import outcome
 from .place import Place

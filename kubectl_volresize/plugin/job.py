@@ -4,7 +4,7 @@ from __future__ import annotations
 from ..errors import Forbidden
 from ..kube import paths
 from ..model import labels, names
-from ..model.cluster import Pod, View
+from ..model.objects import Pod, View
 from ..model.request import Request
 from ..plan import manifests
 from .place import Place

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..errors import Forbidden
 from ..kube import paths
 from ..model import names
-from ..model.cluster import Pod, View
+from ..model.objects import Pod, View
 from .job import at_work, runner_jobs, runner_pods, waiting_for
 from .place import Place
 from .result import Object

@@ -8,7 +8,7 @@ from ..errors import AlreadyExists, Forbidden, NeedsHuman
 from ..kube import paths
 from ..model import labels, names
 from ..model.asked import RESUME
-from ..model.cluster import Claim, Pod, View, Volume
+from ..model.objects import Claim, Pod, View, Volume
 from ..model.kept import Kept
 from . import target
 from .asking import NotPossible, Sent, new_request, with_runner

@@ -5,7 +5,8 @@ import time
 
 from ..errors import AlreadyExists, NotFound, VolresizeError
 from ..kube import paths
-from ..model.cluster import Claim, Cluster, Object, Pod, View
+from ..model.cluster import Cluster
+from ..model.objects import Claim, Object, Pod, View
 from ..model.request import Request, Target
 from ..plan import manifests
 from ..plan.fit import TreeCounts

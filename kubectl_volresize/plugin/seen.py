@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..model.cluster import Cluster, Volume
+from ..model.cluster import Cluster
+from ..model.objects import Volume
 from ..model.record import Record, VolumeRecord
 from ..plan.manifests import PROVISIONED_BY
 from .asking import record_of

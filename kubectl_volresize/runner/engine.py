@@ -11,7 +11,8 @@ from ..errors import (JOB_DONE, JOB_NEEDS_HUMAN, JOB_REFUSED, JOB_TERMINATED, Ap
 from ..kube import paths
 from ..kube.observe import observe
 from ..model import labels
-from ..model.cluster import Cluster, Object
+from ..model.cluster import Cluster
+from ..model.objects import Object
 from ..model.kept import Kept, pack
 from ..model.record import Record, from_status
 from ..model.request import Request, from_spec

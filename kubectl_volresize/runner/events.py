@@ -7,7 +7,7 @@ from ..errors import ApiError, Unreachable
 from ..kube import paths
 from ..kube.client import Client
 from ..model import labels
-from ..model.cluster import Object
+from ..model.objects import Object
 from .log import Log
 
 _COMPONENT = "volresize-runner"

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import ApiError, Conflict, TooManyRequests, VolresizeError
 from ..kube import paths
 from ..model import labels
-from ..model.cluster import Object
+from ..model.objects import Object
 from ..plan import cleanup, leave, replica_steps, steps, swap_steps, undo_steps
 from ..templates import render
 from . import set_swap

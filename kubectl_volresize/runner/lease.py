@@ -9,7 +9,7 @@ from ..kube import paths
 from ..kube.client import Client
 from ..templates import render
 from ..model import kept, labels, names
-from ..model.cluster import Object, View
+from ..model.objects import Object, View
 
 SECONDS = 60
 _RENEW_AFTER = 10.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 from ..errors import AlreadyExists, Refused, Unprocessable
 from ..kube import paths
 from ..model import labels
-from ..model.cluster import Object
+from ..model.objects import Object
 from ..plan import manifests, swap_steps, undo_steps
 from .tools import Tools, set_finalizers
 

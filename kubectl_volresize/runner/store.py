@@ -8,7 +8,7 @@ from ..errors import VolresizeError
 from ..kube import paths
 from ..kube.client import Client
 from ..model import labels
-from ..model.cluster import Object
+from ..model.objects import Object
 from ..model.record import Record, from_status
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..kube.client import Client
-from ..model.cluster import Object
+from ..model.objects import Object
 from .lease import Lease
 from .log import Log
 

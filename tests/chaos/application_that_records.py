@@ -15,7 +15,7 @@ from acknowledgements import Acknowledgement, Acknowledgements
 from application import NAME, Application
 from namespaces import until
 
-from kubectl_volresize.model.cluster import Object
+from kubectl_volresize.model.objects import Object
 
 _TEXT = Path(recorder.__file__).read_text()
 ROOT = "/data"

@@ -15,7 +15,7 @@ from namespaces import until
 from kubectl_volresize.kube import paths
 from kubectl_volresize.kube.client import Client
 from kubectl_volresize.model import labels
-from kubectl_volresize.model.cluster import Object
+from kubectl_volresize.model.objects import Object
 from kubectl_volresize.model.record import Record, from_status
 
 ENOUGH = 20  # acknowledgements of each replica before, during and after its stop

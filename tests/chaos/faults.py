@@ -13,7 +13,7 @@ from pathlib import Path
 from disturbed import Disturbed
 from namespaces import Namespace, until
 
-from kubectl_volresize.model.cluster import Object
+from kubectl_volresize.model.objects import Object
 
 _ROOT = Path(__file__).resolve().parents[2]
 _CACHE = Path(os.environ.get("VOLRESIZE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubectl-volresize")

@@ -9,7 +9,7 @@ from namespaces import Namespace, until
 from kubectl_volresize.kube import paths
 from kubectl_volresize.kube.client import Client
 from kubectl_volresize.model import labels
-from kubectl_volresize.model.cluster import Object
+from kubectl_volresize.model.objects import Object
 
 PROCESS, CONTAINER, DELETION = "process", "container", "deletion"
 STEPS = ("copying", "holding", "swapping", "thawing", "starting")

@@ -15,7 +15,7 @@ from namespaces import Namespace, until
 
 from kubectl_volresize.kube.client import Client
 from kubectl_volresize.model import labels
-from kubectl_volresize.model.cluster import Object
+from kubectl_volresize.model.objects import Object
 
 pytestmark = [pytest.mark.cluster, pytest.mark.chaos]
 SECOND = "app-runner-by-hand"

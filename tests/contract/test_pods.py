@@ -6,7 +6,7 @@ import pytest
 from kubectl_volresize.errors import ApiError, Conflict, TooManyRequests, Unprocessable
 from kubectl_volresize.kube import paths
 from kubectl_volresize.model import labels
-from kubectl_volresize.model.cluster import Pod
+from kubectl_volresize.model.objects import Pod
 
 _DEAF = ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"]
 

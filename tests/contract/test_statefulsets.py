@@ -8,7 +8,7 @@ import pytest
 from kubectl_volresize.errors import AlreadyExists, Unprocessable
 from kubectl_volresize.kube import paths
 from kubectl_volresize.model import labels
-from kubectl_volresize.model.cluster import Pod
+from kubectl_volresize.model.objects import Pod
 from kubectl_volresize.plan.manifests import without_server_fields
 
 

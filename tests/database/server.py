@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from namespaces import Namespace, until
 
-from kubectl_volresize.model.cluster import Object
+from kubectl_volresize.model.objects import Object
 
 NAME = "postgres"
 REPLICAS = 3

@@ -17,7 +17,7 @@ from namespaces import Namespace, until
 from server import REPLICAS, Database
 
 from kubectl_volresize.model import labels
-from kubectl_volresize.model.cluster import Object
+from kubectl_volresize.model.objects import Object
 
 pytestmark = pytest.mark.cluster
 OLD_SIZE, NEW_SIZE = "512Mi", "256Mi"

@@ -21,7 +21,7 @@ from kubectl_volresize.kube import paths
 from kubectl_volresize.kube.auth import from_kubeconfig
 from kubectl_volresize.kube.client import Client
 from kubectl_volresize.model import labels
-from kubectl_volresize.model.cluster import Object
+from kubectl_volresize.model.objects import Object
 
 pytestmark = pytest.mark.cluster
 GRACE = 12     # seconds that the application takes to stop: it does not hear SIGTERM

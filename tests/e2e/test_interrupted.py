@@ -10,7 +10,7 @@ from history import History
 from namespaces import Namespace, until
 
 from kubectl_volresize.model import labels
-from kubectl_volresize.model.cluster import Object
+from kubectl_volresize.model.objects import Object
 
 pytestmark = pytest.mark.cluster
 # What makes the copy take some ten seconds.

@@ -9,7 +9,7 @@ from application import Application
 from namespaces import Namespace, until
 
 from kubectl_volresize.model import labels
-from kubectl_volresize.model.cluster import Object
+from kubectl_volresize.model.objects import Object
 from kubectl_volresize.model.request import Request, Target
 from kubectl_volresize.plan import manifests
 from kubectl_volresize.templates import render

@@ -17,7 +17,7 @@ from kubectl_volresize.kube import paths
 from kubectl_volresize.kube.auth import from_kubeconfig
 from kubectl_volresize.kube.client import Client
 from kubectl_volresize.model import labels
-from kubectl_volresize.model.cluster import Object
+from kubectl_volresize.model.objects import Object
 
 pytestmark = pytest.mark.cluster
 # In the runner's container: a signal to the child of PID 1. Whatever `kubectl exec` starts is no child of PID 1.

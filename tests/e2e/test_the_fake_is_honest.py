@@ -17,7 +17,7 @@ from running import ask, once_when, run
 from seen import STATES, Event, FirstClaim, Sequences, by_name, differences, sequences
 
 from kubectl_volresize.model import labels
-from kubectl_volresize.model.cluster import Object
+from kubectl_volresize.model.objects import Object
 
 pytestmark = pytest.mark.cluster
 VOLUMES, SIZES = {"data": "64Mi", "logs": "48Mi"}, {"data": "32Mi", "logs": "24Mi"}

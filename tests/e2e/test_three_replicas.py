@@ -10,7 +10,7 @@ from application import Application
 from history import History
 from namespaces import Namespace
 
-from kubectl_volresize.model.cluster import Object
+from kubectl_volresize.model.objects import Object
 
 pytestmark = pytest.mark.cluster
 _AT_REST = 12.0  # seconds

@@ -9,7 +9,8 @@ import states
 from states import ENDED, NEVER_STARTED, RUNNING, claim, container, pod, statefulset, stopped_pod, volume
 
 from kubectl_volresize.model import labels
-from kubectl_volresize.model.cluster import Budget, Claim, Mover, Object, Pod, StatefulSet
+from kubectl_volresize.model.cluster import Mover
+from kubectl_volresize.model.objects import Budget, Claim, Object, Pod, StatefulSet
 from kubectl_volresize.model.selector import selector_matches
 
 CRASHED: Object = {"waiting": {"reason": "CrashLoopBackOff"}}

@@ -6,7 +6,7 @@ import importlib.util
 import pytest
 
 from kubectl_volresize.errors import JOB_DONE, JOB_FENCED, JOB_NEEDS_HUMAN, JOB_REFUSED, JOB_TERMINATED
-from kubectl_volresize.model.cluster import Object
+from kubectl_volresize.model.objects import Object
 from kubectl_volresize.plan import waits
 from kubectl_volresize.templates import render
 

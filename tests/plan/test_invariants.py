@@ -14,7 +14,7 @@ from states import (REPLICA, State, claim, claim_name, copied, emptied, exchange
 
 from kubectl_volresize.errors import InvariantBroken
 from kubectl_volresize.model import labels
-from kubectl_volresize.model.cluster import Volume
+from kubectl_volresize.model.objects import Volume
 from kubectl_volresize.plan import cleanup, invariants, replica_steps, steps, swap_steps, undo_steps
 from kubectl_volresize.plan.views import final_word
 

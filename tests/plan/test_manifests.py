@@ -10,7 +10,7 @@ import states
 from states import MIGRATION_UID, NODE
 
 from kubectl_volresize.model import labels
-from kubectl_volresize.model.cluster import Claim, Object, Pod, StatefulSet
+from kubectl_volresize.model.objects import Claim, Object, Pod, StatefulSet
 from kubectl_volresize.model.record import VolumeRecord
 from kubectl_volresize.model.request import Target
 from kubectl_volresize.plan import manifests

@@ -10,7 +10,8 @@ import states
 from states import State, budget, claim, claim_name, pod, running, statefulset
 
 from kubectl_volresize.model import labels
-from kubectl_volresize.model.cluster import Mover, Surroundings, View
+from kubectl_volresize.model.cluster import Mover, Surroundings
+from kubectl_volresize.model.objects import View
 from kubectl_volresize.model.record import Record
 from kubectl_volresize.plan import preflight
 from kubectl_volresize.plan.findings import ACKNOWLEDGEABLE, CODES, REFUSAL, WARNING, Finding, notes, refusals

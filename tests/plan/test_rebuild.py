@@ -10,7 +10,7 @@ from states import (MIGRATION, MIGRATION_UID, NOW, OLD_SIZE, REPLICA, State, cla
 
 from kubectl_volresize.model import labels
 from kubectl_volresize.model.asked import RESUME, Asked
-from kubectl_volresize.model.cluster import Claim, Volume
+from kubectl_volresize.model.objects import Claim, Volume
 from kubectl_volresize.model.kept import Kept, pack, unpack
 from kubectl_volresize.model.record import Record
 from kubectl_volresize.plan.rebuild import RefuseToRebuild, WriteAgain, next_to_rebuild

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kubectl_volresize.model import labels, names
-from kubectl_volresize.model.cluster import Budget, Claim, Cluster, Mover, Object, Pod, StatefulSet, View, Volume
+from kubectl_volresize.model.cluster import Cluster, Mover
+from kubectl_volresize.model.objects import Budget, Claim, Object, Pod, StatefulSet, View, Volume
 from kubectl_volresize.model.record import Record
 from kubectl_volresize.model.request import Request, Target
 from kubectl_volresize.plan import manifests, replica_steps, steps, swap_steps

@@ -9,7 +9,7 @@ from typing import Any
 
 from namespaces import Namespace, until
 
-from kubectl_volresize.model.cluster import Object
+from kubectl_volresize.model.objects import Object
 
 NAME = "app"
 # Of a shell that waits, since a first process without a handler never gets the signal.

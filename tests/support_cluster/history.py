@@ -10,7 +10,7 @@ from typing import IO
 
 from namespaces import Namespace, until
 
-from kubectl_volresize.model.cluster import Object
+from kubectl_volresize.model.objects import Object
 
 
 class History:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from kubectl_volresize.model import labels
-from kubectl_volresize.model.cluster import Object
+from kubectl_volresize.model.objects import Object
 from kubectl_volresize.model.quantity import parse_bytes
 
 Event = tuple[str, Object]  # ADDED, MODIFIED or DELETED; the object

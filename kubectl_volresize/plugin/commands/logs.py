@@ -6,7 +6,7 @@ import time
 import click
 
 from ...errors import UsageError, VolresizeError
-from ...model.cluster import Pod
+from ...model.objects import Pod
 from .. import result
 from ..completion import targets
 from ..follow import Deadline, follow, tail

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...model.asked import unanswered
-from ...model.cluster import View
+from ...model.objects import View
 from ...model.record import ACCEPTED, DECLINED, FAILED, Record, VolumeRecord, from_status
 from .. import result
 from ..outcome import reason

@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import Any
 
-from kubectl_volresize.model.cluster import StatefulSet
+from kubectl_volresize.model.objects import StatefulSet
 from kubectl_volresize.model.selector import selector_matches
 from kubectl_volresize.model.names import claim as claim_name
 from kubectl_volresize.model.names import ordinal_of

@@ -104,8 +104,9 @@ class Client:
 
     # -- writes
 
-    def create(self, path: str, body: Object, dry_run: bool = False) -> Object:
-        return self._call("create", "POST", path, params=_dry(dry_run), body=body)
+    def create(self, path: str, body: Object, dry_run: bool = False, strict: bool = False) -> Object:
+        """POST. `strict`: a field that the server does not know is an error (fieldValidation=Strict), which it drops otherwise."""
+        return self._call("create", "POST", path, params={**_dry(dry_run), **({"fieldValidation": "Strict"} if strict else {})}, body=body)
 
     def replace(self, path: str, body: Object, dry_run: bool = False) -> Object:
         """PUT; guarded by body.metadata.resourceVersion when it has one. Raises Conflict."""

@@ -3,20 +3,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ..errors import ApiError, Forbidden, NotFound, Unreachable
 from ..model import labels, names
 from ..model.asked import asks_for_lost_record, named_volumes
 from ..model.cluster import Cluster, Mover, Surroundings
-from ..model.objects import Budget, Claim, Migration, Object, Pod, StatefulSet, View, Volume
+from ..model.objects import Budget, Claim, Migration, Node, Object, Pod, StatefulSet, View, Volume
 from ..model.kept import Kept, unpack
 from ..model.record import from_status, volume_to_json
+from ..model.request import from_spec
+from ..plan.rehearsals import job_rehearsal, rehearsals
 from . import paths
 from .client import Client
+from .definition import unknown_fields
+from .rehearse import rehearse
+from .rights import lacking, rules_of_runner
 
-# Until then nothing is touched, and what matters before the start alone is looked at.
-_BEFORE_THE_START = ("", labels.PENDING, labels.VALIDATING)
 _LOG_TAIL = 50  # lines; a mover speaks at most once a second
 _LOG_SILENCE = 10.0  # seconds without a byte; the API server waits for a kubelet that hangs for as long as we do
 
@@ -26,10 +30,16 @@ def observe(client: Client, migration: Object) -> Cluster:
     def listed(what: str, path: str) -> list[Object]:
         return client.list(path)
 
-    return _observe(client, migration, listed=listed, others=lambda: client.list(paths.migrations(migration["metadata"]["namespace"])),
-                    volumes=_volumes, classes=lambda: client.list(paths.storage_classes()),
-                    nodes=lambda: client.list(paths.nodes()), place=lambda name: client.find(paths.namespaces(name)), unreadable=[],
-                    kept=_kept(client, migration))
+    namespace = migration["metadata"]["namespace"]
+    cluster = _observe(client, migration, listed=listed, others=lambda: client.list(paths.migrations(namespace)), volumes=_volumes,
+                       nodes=lambda: client.list(paths.nodes()), place=lambda name: client.find(paths.namespaces(name)), unreadable=[],
+                       kept=_kept(client, migration))
+    # While data is counted nothing is decided by it, and each look would ask again.
+    if not _is_before_the_start(migration) or cluster.measurers:
+        return cluster
+    tried = rehearse(client, namespace, rehearsals(cluster, from_spec(migration["spec"])))
+    return replace(cluster, surroundings=replace(cluster.surroundings, answers=tried, lacking=lacking(client, namespace, rules_of_runner()),
+                                                 unknown_fields=unknown_fields(client, namespace)))
 
 
 def observe_permitted(client: Client, migration: Object) -> Cluster:
@@ -57,13 +67,15 @@ def observe_permitted(client: Client, migration: Object) -> Cluster:
             # Not installed yet.
             return []
 
-    return _observe(client, migration, listed=or_nothing, others=others, volumes=volumes,
-                    classes=lambda: or_nothing("storageclasses", paths.storage_classes()),
-                    nodes=lambda: or_nothing("nodes", paths.nodes()), place=lambda name: None, unreadable=unreadable)
+    cluster = _observe(client, migration, listed=or_nothing, others=others, volumes=volumes, nodes=lambda: or_nothing("nodes", paths.nodes()),
+                       place=lambda name: None, unreadable=unreadable)
+    request = from_spec(migration["spec"])
+    tried = rehearse(client, cluster.namespace, (*rehearsals(cluster, request), job_rehearsal(request, cluster.migration)))
+    return replace(cluster, surroundings=replace(cluster.surroundings, answers=tried, unknown_fields=unknown_fields(client, cluster.namespace)))
 
 
 def _observe(client: Client, migration: Object, *, listed: Callable[[str, str], list[Object]], others: Callable[[], list[Object]], volumes: Any,
-             classes: Any, nodes: Any, place: Any, unreadable: list[str], kept: Kept | None = None) -> Cluster:
+             nodes: Any, place: Any, unreadable: list[str], kept: Kept | None = None) -> Cluster:
     namespace, own_name = migration["metadata"]["namespace"], migration["metadata"]["name"]
     set_name = migration["spec"]["statefulSetName"]
     found = client.find(paths.statefulsets(namespace, set_name))
@@ -76,34 +88,45 @@ def _observe(client: Client, migration: Object, *, listed: Callable[[str, str], 
     named = named_volumes(Migration(migration), from_status(migration.get("status") or {})) - wanted
     movers, measurers = _copiers(client, namespace, own_name, pods)
     replicas = _replicas(pods, set_name, migration)
-    its_namespace, its_nodes = place(namespace), nodes()
+    its_namespace, its_nodes, at_first = place(namespace), [Node(raw) for raw in nodes()], _is_before_the_start(migration)
+    if at_first:
+        # The other volumes of its pods too: they say where the pods can be.
+        wanted |= {claims[name].volume_name for pod in replicas.values() for name in pod.claims.values() if name in claims} - {""}
     return Cluster(
         namespace=namespace, migration=Migration(migration), statefulset=StatefulSet(found) if found else None,
         pods=replicas, claims=claims, volumes={**volumes(client, wanted), **_of_namespace(namespace, volumes(client, named))}, movers=movers,
         measurers=measurers,
         budgets=tuple(Budget(raw) for raw in client.list(paths.budgets(namespace))),
         revisions=tuple(View(raw) for raw in client.list(paths.revisions(namespace))),
-        ready_nodes=frozenset(node["metadata"]["name"] for node in its_nodes if _node_ready(node)),
-        classes={raw["metadata"]["name"]: raw for raw in classes()},
+        nodes={node.name: node for node in its_nodes},
+        classes={raw["metadata"]["name"]: raw for raw in listed("storageclasses", paths.storage_classes())},
         others=tuple(View(raw) for raw in others() if raw["metadata"]["name"] != own_name),
         guests=_guests(pods, {pod.uid for pod in replicas.values()} | {copier.pod.uid for copier in (*movers.values(), *measurers.values())}),
         namespace_going=bool(its_namespace and its_namespace["metadata"].get("deletionTimestamp")), kept=kept,
-        surroundings=_surroundings(listed, namespace, its_nodes) if _is_before_the_start(migration) else Surroundings(),
+        surroundings=_surroundings(listed, namespace) if at_first else Surroundings(),
         # The last: what reads the others may add to it.
         unreadable=tuple(unreadable))
 
 
 def _is_before_the_start(migration: Object) -> bool:
-    return (migration.get("status") or {}).get("phase", "") in _BEFORE_THE_START
+    return (migration.get("status") or {}).get("phase", "") in labels.BEFORE_THE_START
 
 
-def _surroundings(listed: Callable[[str, str], list[Object]], namespace: str, nodes: list[Object]) -> Surroundings:
+def _surroundings(listed: Callable[[str, str], list[Object]], namespace: str) -> Surroundings:
     def views(what: str, path: str) -> tuple[View, ...]:
         return tuple(View(raw) for raw in listed(what, path))
 
+    def if_there_are_any(what: str, path: str) -> tuple[View, ...]:
+        try:
+            return views(what, path)
+        except NotFound:
+            # A kind that few clusters have.
+            return ()
+
     return Surroundings(views("resourcequotas", paths.quotas(namespace)), views("limitranges", paths.limit_ranges(namespace)),
                         views("horizontalpodautoscalers", paths.autoscalers(namespace)),
-                        frozenset(node["metadata"]["name"] for node in nodes if (node.get("spec") or {}).get("unschedulable")))
+                        if_there_are_any("verticalpodautoscalers", paths.vertical_autoscalers(namespace)),
+                        tuple(listed("csistoragecapacities", paths.capacities())))
 
 
 def _concerns(claim: Claim, set_name: str, migration: Object) -> bool:
@@ -152,10 +175,6 @@ def kept_in(lease: Object | None) -> Kept | None:
 
 def _of_namespace(namespace: str, found: dict[str, Volume]) -> dict[str, Volume]:
     return {name: volume for name, volume in found.items() if volume.claim_ref.get("namespace") == namespace}
-
-
-def _node_ready(node: Object) -> bool:
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in node.get("status", {}).get("conditions") or [])
 
 
 def _copiers(client: Client, namespace: str, migration: str, pods: list[Pod]) -> tuple[dict[tuple[int, str], Mover], dict[tuple[int, str], Mover]]:

@@ -55,6 +55,10 @@ def autoscalers(namespace: str, name: str | None = None) -> str:
     return _path("/apis/autoscaling/v2", namespace, "horizontalpodautoscalers", name)
 
 
+def vertical_autoscalers(namespace: str, name: str | None = None) -> str:
+    return _path("/apis/autoscaling.k8s.io/v1", namespace, "verticalpodautoscalers", name)
+
+
 def statefulsets(namespace: str, name: str | None = None) -> str:
     return _path("/apis/apps/v1", namespace, "statefulsets", name)
 
@@ -77,6 +81,11 @@ def leases(namespace: str, name: str | None = None) -> str:
 
 def storage_classes(name: str | None = None) -> str:
     return _path("/apis/storage.k8s.io/v1", None, "storageclasses", name)
+
+
+def capacities() -> str:
+    """CSIStorageCapacities of all namespaces: each driver has its own."""
+    return _path("/apis/storage.k8s.io/v1", None, "csistoragecapacities", None)
 
 
 def migrations(namespace: str | None, name: str | None = None) -> str:
@@ -110,6 +119,10 @@ def cluster_role_bindings(name: str | None = None) -> str:
 
 def access_reviews() -> str:
     return "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+def rules_reviews() -> str:
+    return "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
 
 
 _BY_KIND = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from . import names
 from .kept import Kept
-from .objects import Budget, Claim, Object, Pod, StatefulSet, View, Volume
+from .objects import Budget, Claim, Node, Object, Pod, StatefulSet, View, Volume
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,30 @@ class Mover:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What the API server said to a write that was only tried (dryRun=All). `of`: claim, mover, statefulset, job; `asked` and `given`: the object
+    sent and returned; `status` 0: it would have been written, else the HTTP status of the refusal with its `message`."""
+
+    of: str
+    asked: Object
+    given: Object = field(default_factory=dict)
+    status: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True)
 class Surroundings:
-    """What matters before the start alone: what limits the namespace, what scales the set, nodes that take no new pods."""
+    """What matters before the start alone: what limits the namespace, what scales the set, what storage there is, what the API server says to our
+    writes, `lacking`: RBAC rules that whoever looks has not, `unknown_fields` of a VolumeResize that the installed definition would drop."""
 
     quotas: tuple[View, ...] = ()
     limit_ranges: tuple[View, ...] = ()
     autoscalers: tuple[View, ...] = ()
-    cordoned: frozenset[str] = frozenset()
+    vertical_autoscalers: tuple[View, ...] = ()
+    capacities: tuple[Object, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    lacking: tuple[Object, ...] = ()
+    unknown_fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,7 +67,7 @@ class Cluster:
     measurers: dict[tuple[int, str], Mover]
     budgets: tuple[Budget, ...] = ()
     revisions: tuple[View, ...] = ()
-    ready_nodes: frozenset[str] = frozenset()
+    nodes: dict[str, Node] = field(default_factory=dict)
     classes: dict[str, Object] = field(default_factory=dict)
     others: tuple[View, ...] = ()
     guests: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -63,7 +80,8 @@ class Cluster:
         return self.volumes.get(claim.volume_name) if claim is not None else None
 
     def shut_down(self, pod: Pod) -> bool:
-        return pod.shut_down(node_ready=pod.node in self.ready_nodes)
+        node = self.nodes.get(pod.node)
+        return pod.shut_down(node_ready=node is not None and node.ready)
 
     def claim_of(self, volume: str, statefulset: str, ordinal: int) -> Claim | None:
         return self.claims.get(names.claim(volume, statefulset, ordinal))

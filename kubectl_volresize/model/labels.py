@@ -49,6 +49,7 @@ IMAGE_REPOSITORY = "mauricethomas/volmig"
 PENDING, VALIDATING, SYNCING, REPLACING, COMPLETED, FAILED = "Pending", "Validating", "Syncing", "Replacing", "Completed", "Failed"
 CANCELLED, ROLLED_BACK = "Cancelled", "RolledBack"
 PHASES = (PENDING, VALIDATING, SYNCING, REPLACING, COMPLETED, FAILED, CANCELLED, ROLLED_BACK)
+BEFORE_THE_START = frozenset({"", PENDING, VALIDATING})
 TERMINAL = frozenset({COMPLETED, FAILED, CANCELLED, ROLLED_BACK})
 
 READY, VALIDATED, PROGRESSING = "Ready", "Validated", "Progressing"  # condition types

@@ -8,7 +8,7 @@ from typing import Any
 
 from . import labels
 from .quantity import parse_bytes
-from .selector import selector_matches
+from .selector import node_matches, selector_matches
 
 Object = dict[str, Any]
 
@@ -220,6 +220,19 @@ class Claim(View):
         return bool(self.spec.get("volumeMode", "Filesystem") == "Block")
 
 
+class Node(View):
+    """A node."""
+
+    @property
+    def ready(self) -> bool:
+        return bool(_condition(self.status, "Ready").get("status") == "True")
+
+    @property
+    def cordoned(self) -> bool:
+        """It takes no new pods."""
+        return bool(self.spec.get("unschedulable"))
+
+
 class Volume(View):
     """A PersistentVolume."""
 
@@ -242,6 +255,11 @@ class Volume(View):
     @property
     def capacity(self) -> int:
         return parse_bytes((self.spec.get("capacity") or {}).get("storage", "0"))
+
+    def reachable_from(self, node: Node) -> bool:
+        """Whether a pod on the node can have it (spec.nodeAffinity, which its provisioner wrote)."""
+        required = (self.spec.get("nodeAffinity") or {}).get("required")
+        return required is None or node_matches(required, node.name, node.labels)
 
     def reserved_for(self, namespace: str, claim: str) -> bool:
         """Pre-bound to a claim of this name whatever its UID will be."""
@@ -308,6 +326,14 @@ class StatefulSet(View):
         if partition > min(self.ordinals, default=0):
             return f"updateStrategy.rollingUpdate.partition is {partition}"
         return ""
+
+    @property
+    def scaling(self) -> str:
+        """Why its number of replicas is in motion, empty when it stands still."""
+        present = self.status.get("replicas")
+        if present is None or int(present) == self.replicas:
+            return ""
+        return f"is being scaled: {present} replica(s) are there, {self.replicas} are wanted"
 
     def marked_by(self, migration_uid: str, ordinal: int) -> bool:
         """Created by us in the swap of this replica."""

@@ -11,7 +11,7 @@ from ..model.cluster import Cluster
 from ..model.objects import Claim
 from ..model.request import Request, Target
 from .fit import TreeCounts
-from .preflight import done, pending_ordinals, pending_targets
+from .pending import done, pending_ordinals, pending_targets
 
 # By ordinal and volume.
 Measured = Mapping[tuple[int, str], TreeCounts]

@@ -25,9 +25,10 @@ def managers(statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
     if release := statefulset.annotations.get(_HELM):
         yield Finding("helm-release", where, f"is part of the Helm release {release}, whose next upgrade would ask for the old size: the API server "
                       "refuses that", f"before it, set in the values of {release} what makes {values}", path=f"metadata.annotations[{_HELM}]")
-    if application := _argo_application(statefulset):
+    application, told_by = _argo_application(statefulset)
+    if application:
         yield Finding("argocd-application", where, f"is managed by the Argo CD Application {application}: out of sync until its source says the "
-                      "new size", f"commit {values} to the source of {application}", path=f"metadata.annotations[{_ARGO_TRACKING}]")
+                      "new size", f"commit {values} to the source of {application}", path=told_by)
     for group, kind in _FLUX.items():
         if name := statefulset.labels.get(f"{group}/name"):
             full = f"{statefulset.labels.get(f'{group}/namespace', '')}/{name}".lstrip("/")
@@ -35,9 +36,11 @@ def managers(statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
                           "new size", f"flux suspend {kind.lower()} {name} meanwhile, and commit {values}", path=f"metadata.labels[{group}/name]")
 
 
-def _argo_application(statefulset: StatefulSet) -> str:
-    tracking = statefulset.annotations.get(_ARGO_TRACKING, "").partition(":")[0]
-    return tracking or statefulset.labels.get(_ARGO_INSTANCE, "")
+def _argo_application(statefulset: StatefulSet) -> tuple[str, str]:
+    """Its name, and the field that says it."""
+    if tracking := statefulset.annotations.get(_ARGO_TRACKING, "").partition(":")[0]:
+        return tracking, f"metadata.annotations[{_ARGO_TRACKING}]"
+    return statefulset.labels.get(_ARGO_INSTANCE, ""), f"metadata.labels[{_ARGO_INSTANCE}]"
 
 
 def _values(statefulset: StatefulSet, request: Request) -> str:
@@ -63,3 +66,14 @@ def autoscalers(statefulset: StatefulSet, found: Sequence[View]) -> Iterator[Fin
         pause = f"kubectl annotate scaledobject {keda[0]} autoscaling.keda.sh/paused=true" if keda else "set minReplicas and maxReplicas equal"
         yield Finding("autoscaler", f"horizontalpodautoscaler/{autoscaler.name}", f"scales statefulset/{statefulset.name}{by}: a replica that goes "
                       "while it is migrated stops the migration", f"{pause} while the migration runs", path="spec.scaleTargetRef")
+
+
+def vertical_autoscalers(statefulset: StatefulSet, found: Sequence[View]) -> Iterator[Finding]:
+    """VerticalPodAutoscalers that evict the set's pods. Source: autoscaling.k8s.io/v1, updatePolicy.updateMode."""
+    for autoscaler in found:
+        target = autoscaler.spec.get("targetRef") or {}
+        mode = (autoscaler.spec.get("updatePolicy") or {}).get("updateMode", "Auto")
+        if (target.get("kind"), target.get("name")) == ("StatefulSet", statefulset.name) and mode not in ("Off", "Initial"):
+            yield Finding("vertical-autoscaler", f"verticalpodautoscaler/{autoscaler.name}", f"evicts pods of statefulset/{statefulset.name} (mode "
+                          f"{mode}): one that goes while another is migrated is a second one that is away",
+                          "set spec.updatePolicy.updateMode to Initial while the migration runs", path="spec.updatePolicy.updateMode")

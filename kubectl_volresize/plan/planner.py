@@ -9,7 +9,7 @@ from ..model.objects import StatefulSet
 from ..model.record import FAILED, Record
 from ..model.request import Request
 from . import cleanup, finish, leave, manifests, rollback, swap, undo
-from .preflight import done, pending_ordinals, template_done
+from .pending import done, pending_ordinals, template_done
 from .replica import next_for_replica
 from .request_steps import Answer
 from .requests import next_for_request

@@ -9,10 +9,14 @@ from ..model.cluster import Cluster
 from ..model.objects import Claim, StatefulSet, View
 from ..model.quantity import human
 from ..model.request import Request, Target
+from . import rights
 from .findings import Finding
 from .fit import TreeCounts, ext4_of_size, fits, project_usage
 from .limits import limit_findings, quota_findings
-from .ownership import autoscalers, managers
+from .ownership import autoscalers, managers, vertical_autoscalers
+from .pending import done, pending_ordinals, pending_targets
+from .rehearsals import answer_findings
+from .storage import storage_findings
 
 
 def findings(cluster: Cluster, request: Request) -> tuple[Finding, ...]:
@@ -21,38 +25,16 @@ def findings(cluster: Cluster, request: Request) -> tuple[Finding, ...]:
     if statefulset is None:
         return (Finding("set-missing", f"statefulset/{request.statefulset}", f"does not exist in namespace {cluster.namespace}",
                         "check the name and the namespace (-n)"),)
-    checks = (_other_migrations, _set, _targets, _claims, _claims_beyond, _pods, _budgets, _classes, _limits, _managers)
-    return tuple(finding for check in checks for finding in check(cluster, statefulset, request))
+    checks = (_installation, _other_migrations, _set, _targets, _claims, _claims_beyond, _pods, _budgets, _storage, _limits, _managers)
+    found = tuple(finding for check in checks for finding in check(cluster, statefulset, request))
+    return (*found, *answer_findings(cluster, {finding.code for finding in found}))
 
 
-def pending_ordinals(cluster: Cluster, request: Request) -> tuple[int, ...]:
-    """Ordinals that still have a claim to exchange, highest first."""
-    assert cluster.statefulset is not None
-    return tuple(ordinal for ordinal in reversed(cluster.statefulset.ordinals)
-                 if any(not done(cluster.claim_of(target.name, request.statefulset, ordinal), target) for target in request.targets))
-
-
-def pending_targets(cluster: Cluster, request: Request, ordinal: int) -> tuple[Target, ...]:
-    """What of a replica is still to be exchanged."""
-    return tuple(target for target in request.targets if not done(cluster.claim_of(target.name, request.statefulset, ordinal), target))
-
-
-def nothing_to_do(cluster: Cluster, request: Request) -> bool:
-    """All claims and the templates have what is asked for already."""
-    statefulset = cluster.statefulset
-    if statefulset is None or any(target.name not in statefulset.templates for target in request.targets):
-        return False
-    return not pending_ordinals(cluster, request) and all(template_done(statefulset, target) for target in request.targets)
-
-
-def done(claim: Claim | None, target: Target) -> bool:
-    """The claim asks for exactly the new size (its capacity may be more: providers round up) and has the class that is wanted."""
-    return claim is not None and claim.request == target.bytes and target.storage_class in (None, claim.storage_class)
-
-
-def template_done(statefulset: StatefulSet, target: Target) -> bool:
-    template = Claim(statefulset.templates[target.name])
-    return template.request == target.bytes and target.storage_class in (None, template.storage_class)
+def _installation(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
+    yield from rights.of_runner(cluster.surroundings.lacking, cluster.namespace)
+    if dropped := cluster.surroundings.unknown_fields:
+        yield Finding("old-definition", f"customresourcedefinition/{labels.PLURAL}.{labels.GROUP}", f"is older than this version: it does not know "
+                      f"{', '.join(dropped)}, which would be lost without a word", "an admin of the cluster runs once: kubectl volresize install")
 
 
 def _other_migrations(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
@@ -79,6 +61,8 @@ def _set(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterat
         yield Finding("set-terminating", where, "is being deleted", "wait until it is gone, or recreate it")
     if statefulset.rolling:
         yield Finding("set-rolling", where, statefulset.rolling, f"wait: kubectl rollout status {where} -n {cluster.namespace}")
+    elif statefulset.scaling:
+        yield Finding("set-scaling", where, statefulset.scaling, f"wait: kubectl get {where} -n {cluster.namespace} --watch", path="spec.replicas")
     if statefulset.foreign_finalizers:
         yield _foreign_finalizer(where, statefulset)
     if statefulset.replicas == 0:
@@ -163,7 +147,11 @@ def _pods(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Itera
             yield Finding("pod-old-revision", where, "does not run the set's update revision (OnDelete?)", "delete the pod, or finish the rollout")
         elif pod.foreign_finalizers:
             yield _foreign_finalizer(where, pod)
-        if pod is not None and pod.node in cluster.surroundings.cordoned:
+        node = cluster.nodes.get(pod.node) if pod is not None else None
+        if pod is not None and node is not None and not node.ready:
+            yield Finding("node-not-ready", where, f"runs on node {node.name}, which is not Ready: it would never be seen to stop",
+                          f"kubectl describe node {node.name}", path="spec.nodeName")
+        if pod is not None and node is not None and node.cordoned:
             yield Finding("node-cordoned", where, f"runs on node {pod.node}, which takes no new pods: once stopped it can only start elsewhere, if "
                           "its volumes allow that", f"kubectl uncordon {pod.node}", path="spec.nodeName")
 
@@ -177,6 +165,7 @@ def _limits(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Ite
 def _managers(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
     yield from managers(statefulset, request)
     yield from autoscalers(statefulset, cluster.surroundings.autoscalers)
+    yield from vertical_autoscalers(statefulset, cluster.surroundings.vertical_autoscalers)
 
 
 def _budgets(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
@@ -192,13 +181,8 @@ def _budgets(cluster: Cluster, statefulset: StatefulSet, request: Request) -> It
                           "allow one pod to be unavailable while the migration runs")
 
 
-def _classes(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
-    if "storageclasses" in cluster.unreadable:
-        return
-    for target in request.targets:
-        if target.storage_class and target.storage_class not in cluster.classes:
-            yield Finding("class-missing", f"storageclass/{target.storage_class}", f"does not exist (volume {target.name})",
-                          f"one of: {', '.join(sorted(cluster.classes)) or 'none'}")
+def _storage(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
+    return storage_findings(cluster, request)
 
 
 def fit_findings(request: Request, measured: dict[tuple[int, str], TreeCounts]) -> tuple[Finding, ...]:

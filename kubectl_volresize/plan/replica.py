@@ -11,6 +11,7 @@ from ..model.quantity import human
 from ..model.record import Record
 from ..model.request import Request
 from . import manifests, swap
+from .findings import Finding
 from .replica_steps import BeginReplica, CreateTarget, Hold, RememberTarget, RememberVerified, StartMover, TellMover
 from .steps import AskHuman, Decision, KeepVolume, RemovePod, Step, Stop, Wait
 from .swap_steps import Release
@@ -144,11 +145,23 @@ def _new_volumes(cluster: Cluster, request: Request, ordinal: int, volumes: tupl
         if view.old is not None and view.new.capacity >= view.old.capacity:
             return Stop("Refused", f"the new volume {view.new.name} has {human(view.new.capacity)}, not less than the {human(view.old.capacity)} "
                                    f"of {view.old.name}: the provider rounds sizes up; choose another newSize")
+        if unreachable := _unreachable(cluster, ordinal, view.new):
+            return Stop("Refused", str(unreachable))
     for mover in (view.mover.pod for view in volumes if view.mover is not None):
         if mover.phase == "Pending":
             why = f" ({mover.why_not_running})" if mover.why_not_running else ""
             return Wait("provisioning", f"mover {mover.name} does not run yet{why}", poll=0.5, replica=ordinal)
     return None
+
+
+def _unreachable(cluster: Cluster, ordinal: int, new: Volume) -> Finding | None:
+    """Of an Immediate class whose provisioner chose another place than it was told."""
+    pod = cluster.pods.get(ordinal)
+    node = cluster.nodes.get(pod.node) if pod is not None else None
+    if node is None or new.reachable_from(node):
+        return None
+    return Finding("unreachable-volume", f"persistentvolume/{new.name}", f"was made where node {node.name}, on which replica {ordinal} runs, cannot "
+                   "reach it", "choose a StorageClass with volumeBindingMode WaitForFirstConsumer", path="spec.nodeAffinity")
 
 
 def _failures(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:

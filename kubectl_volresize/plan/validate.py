@@ -8,7 +8,8 @@ from ..model.request import Request, Target
 from . import finish, manifests, swap
 from .findings import Finding, refusals
 from .fit import TreeCounts
-from .preflight import findings, fit_findings, nothing_to_do, pending_ordinals, pending_targets
+from .pending import nothing_to_do, pending_ordinals, pending_targets
+from .preflight import findings, fit_findings
 from .steps import Accept, Complete, Decision, Refuse, RememberMeasured, RemovePod, StartMeasurer, Wait
 
 

@@ -8,7 +8,7 @@ from ..model.cluster import Cluster, Mover
 from ..model.objects import Claim, Pod, StatefulSet, Volume
 from ..model.record import Record, VolumeRecord
 from ..model.request import Request, Target
-from .preflight import done
+from .pending import done
 
 
 @dataclass(frozen=True)

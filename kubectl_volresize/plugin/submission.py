@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from ..errors import AlreadyExists, Forbidden, Refused, VolresizeError
@@ -9,7 +10,7 @@ from ..kube import paths
 from ..model import labels, names
 from ..model.cluster import Cluster
 from ..model.request import Request, from_spec
-from ..plan import findings, manifests, preflight
+from ..plan import findings, manifests, pending, preflight, rights
 from ..plan.findings import Finding
 from . import target
 from .job import at_work, next_job, runner_jobs
@@ -77,6 +78,11 @@ class Submitted:
 def submit(place: Place, ordered: Order, dry_run: str = "none", stops: Stops = every_refusal) -> NothingToDo | Submitted:
     """A refusal that does not stop it is said, and judged by the Job. Raises PreflightRefused, NameTaken, JustCreated, JobMissing,
     UsageError; nothing was created but with JobMissing."""
+    with forbidden_is_refused(place):
+        return _submit(place, ordered, dry_run, stops)
+
+
+def _submit(place: Place, ordered: Order, dry_run: str, stops: Stops) -> NothingToDo | Submitted:
     try:
         existing = target.migrations(place)
     except target.NotInstalled as error:
@@ -145,7 +151,7 @@ def _check(place: Place, migration: Object, ordered: Order, existing: list[Objec
     request = from_spec(migration["spec"])
     cluster, found = look(place, migration)
     warnings = said(findings.notes(found, request.acknowledged), cluster)
-    if preflight.nothing_to_do(cluster, request):
+    if pending.nothing_to_do(cluster, request):
         # Also under a name that is taken: a pipeline that submits its manifest again after all is done has done nothing wrong.
         return NothingToDo(request.statefulset, warnings)
     for one in existing:
@@ -154,7 +160,7 @@ def _check(place: Place, migration: Object, ordered: Order, existing: list[Objec
             raise NameTaken(name=migration_resource(one["metadata"]["name"]), why=why)
     refusals = findings.refusals(found, request.acknowledged)
     if stopping := [finding for finding in refusals if stops(finding)]:
-        raise _refused(stopping)
+        raise _refused(stopping, findings.notes(found, request.acknowledged))
     return (*warnings, *(f"left to the Job: {finding}" for finding in refusals))
 
 
@@ -164,7 +170,42 @@ def look(place: Place, migration: Object) -> tuple[Cluster, tuple[Finding, ...]]
     from ..kube.observe import observe_permitted
 
     cluster = observe_permitted(place.client, migration)
-    return cluster, (*_not_installed(place), *preflight.findings(cluster, from_spec(migration["spec"])))
+    return cluster, (*_not_installed(place), *own_rights(place), *_old_roles(place), *preflight.findings(cluster, from_spec(migration["spec"])))
+
+
+def own_rights(place: Place) -> tuple[Finding, ...]:
+    """What the user lacks."""
+    from ..kube.rights import lacking
+
+    return tuple(rights.of_user(lacking(place.client, place.namespace, rights.USER_RULES), place.namespace))
+
+
+def _old_roles(place: Place) -> tuple[Finding, ...]:
+    """What the runner's roles lack, of those that there are; who may not look at them leaves it to the Job."""
+    from ..kube.rights import rules_of_runner
+
+    granted = []
+    for name in (labels.RUNNER_ROLE, labels.VOLUMES_ROLE):
+        try:
+            role = place.client.find(paths.cluster_roles(name))
+        except Forbidden:
+            return ()
+        if role is None:
+            return (Finding("not-installed", f"clusterrole/{name}", "does not exist; migrations need it",
+                            f"an admin of the cluster runs once: {place.command('install')}"),)
+        granted += role.get("rules") or []
+    return tuple(rights.of_runner(rights.missing(rules_of_runner(), granted), place.namespace))
+
+
+@contextmanager
+def forbidden_is_refused(place: Place) -> Iterator[None]:
+    """Who may not even read what must be looked at is told all that he lacks, and not the first of it. Raises PreflightRefused."""
+    try:
+        yield
+    except Forbidden as error:
+        if found := own_rights(place):
+            raise _refused(found) from error
+        raise
 
 
 def said(notes: Iterable[Finding], cluster: Cluster) -> tuple[str, ...]:
@@ -190,13 +231,13 @@ def _not_installed(place: Place) -> Iterator[Finding]:
                           f"an admin of the cluster runs once: {place.command('install')}")
 
 
-def _refused(refusals: Sequence[Finding]) -> PreflightRefused:
-    """Each reason on its own lines, with what to do about it."""
+def _refused(refusals: Sequence[Finding], notes: Sequence[Finding] = ()) -> PreflightRefused:
+    """Each reason on its own lines, with what to do about it; then what would only have been said."""
     lines = [f"refused, nothing was created; {len(refusals)} reason{'s' if len(refusals) > 1 else ''}:"]
-    for finding in refusals:
-        lines.append(f"  {finding.object} {finding.message}")
+    for finding, mark in (*((one, "") for one in refusals), *((one, "also: ") for one in notes)):
+        lines.append(f"  {mark}{finding.object} {finding.message}")
         if finding.advice:
-            lines.append(f"      fix: {finding.advice}")
+            lines.append(f"      {'then: ' if mark else 'fix: '}{finding.advice}")
     return PreflightRefused("\n".join(lines))
 
 

@@ -10,6 +10,7 @@ from ..errors import (JOB_DONE, JOB_NEEDS_HUMAN, JOB_REFUSED, JOB_TERMINATED, Ap
                       Unreachable, UsageError)
 from ..kube import paths
 from ..kube.observe import observe
+from ..kube.rights import lacking, rules_of_runner
 from ..model import labels
 from ..model.cluster import Cluster
 from ..model.objects import Object
@@ -18,6 +19,7 @@ from ..model.record import Record, from_status
 from ..model.request import Request, from_spec
 from ..plan import invariants, swap, waits
 from ..plan.findings import Finding
+from ..plan.rights import of_runner
 from ..plan.planner import next_step, too_late
 from ..plan.steps import AskHuman, Done, Refuse, Step, Stop, TakeUp, Wait
 from .events import Events
@@ -106,7 +108,11 @@ class Engine:
             self._perform(migration, None, record, None, Refuse((Finding("bad-spec", f"volumeresize/{self._store.name}", error.message,
                                                                          "delete it and submit a new one"),)))
             return None
-        cluster = observe(self._tools.client, migration)
+        try:
+            cluster = observe(self._tools.client, migration)
+        except Forbidden as error:
+            self._may_too_little(migration, record, error)
+            return None
         decision = next_step(cluster, record, request)
         if isinstance(decision, Done):
             return self._end(record)
@@ -117,6 +123,13 @@ class Engine:
         else:
             self._perform(migration, cluster, record, request, decision)
         return None
+
+    def _may_too_little(self, migration: Object, record: Record, error: Forbidden) -> None:
+        """Nothing was touched yet: everything that the account lacks is said at once. Later the next pod tries again."""
+        found = tuple(of_runner(lacking(self._tools.client, self._tools.namespace, rules_of_runner()), self._tools.namespace))
+        if record.phase not in labels.BEFORE_THE_START or not found:
+            raise error
+        self._perform(migration, None, record, None, Refuse(found))
 
     def _holder(self) -> str:
         """The other runner that has the Lease, "" when it is ours. In a namespace that goes there may be none any more, and none can be made; what

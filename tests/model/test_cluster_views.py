@@ -49,11 +49,11 @@ def test_shut_down_means_that_nothing_can_write_any_more(what: str) -> None:
 def test_a_pod_is_not_shut_down_while_its_node_is_silent() -> None:
     state = states.shut_down()
     assert state.cluster.shut_down(state.cluster.pods[2])
-    assert not state.seeing(ready_nodes=frozenset()).cluster.shut_down(state.cluster.pods[2])
+    assert not state.seeing(nodes={}).cluster.shut_down(state.cluster.pods[2])
 
 
 def test_a_pod_without_a_node_needs_none_to_be_shut_down() -> None:
-    cluster = states.shut_down().seeing(ready_nodes=frozenset()).cluster
+    cluster = states.shut_down().seeing(nodes={}).cluster
     assert cluster.shut_down(stopped_pod(2, phase="Failed", states=(), node=""))
 
 

@@ -86,7 +86,7 @@ STOPPED: tuple[tuple[str, Callable[[State], State]], ...] = (
     (NOT_STOPPED, lambda state: state.with_pod(REPLICA, stopped_pod(REPLICA, held=False))),
     (NOT_STOPPED, lambda state: state.with_pod(REPLICA, stopped_pod(REPLICA, states=(states.ENDED, states.RUNNING)))),
     (NOT_STOPPED, lambda state: state.with_pod(REPLICA, stopped_pod(REPLICA, uid="another"))),
-    (NOT_STOPPED, lambda state: state.seeing(ready_nodes=frozenset())),
+    (NOT_STOPPED, lambda state: state.seeing(nodes={})),
 )
 UNRECORDED = f"nothing is recorded for replica {REPLICA}"
 

@@ -10,7 +10,7 @@ from kubectl_volresize.model.cluster import Mover
 from kubectl_volresize.plan import waits
 from kubectl_volresize.plan.replica import next_for_replica
 from kubectl_volresize.plan.replica_steps import CreateTarget
-from kubectl_volresize.plan.steps import Wait
+from kubectl_volresize.plan.steps import Stop, Wait
 
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 
@@ -43,6 +43,17 @@ def test_replicas_with_immediate_volumes_stay_on_their_nodes() -> None:
         run(api, client)
     api.settle()
     assert {name: api.find("pods", NAMESPACE, name)["spec"]["nodeName"] for name in before} == before
+
+
+@pytest.mark.parametrize(("zone", "stopped"), [("b", True), ("a", False)])
+def test_a_volume_that_was_made_elsewhere_ends_it_before_the_replica_is_stopped(zone: str, stopped: bool) -> None:
+    made = states.copied()
+    new = made.cluster.volumes[states.new_pv("data")]
+    term = {"matchExpressions": [{"key": "zone", "operator": "In", "values": [zone]}]}
+    new.raw["spec"]["nodeAffinity"] = {"required": {"nodeSelectorTerms": [term]}}
+    state = made.with_volumes(new).seeing(nodes={states.NODE: states.node(states.NODE, labels={"zone": "a"})})
+    decision = next_for_replica(state.cluster, state.record, state.request, states.REPLICA)
+    assert (isinstance(decision, Stop) and decision.reason == "Refused" and "cannot reach it" in decision.message) == stopped
 
 
 def test_a_mover_that_cannot_be_scheduled_is_not_waited_for_as_if_it_copied() -> None:

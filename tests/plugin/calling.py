@@ -34,4 +34,4 @@ def write_kubeconfig(file: Path, server: str, namespace: str = NAMESPACE) -> Pat
 def written(api: FakeApi) -> list[str]:
     """`verb plural` of every write since the cluster was built, dry runs left out."""
     return [f"{call.verb} {call.path.split('/')[-1 if call.verb == 'create' else -2]}" for call in api.calls
-            if call.verb in WRITES and not call.path.endswith("dryRun=All")]
+            if call.verb in WRITES and "dryRun=All" not in call.path and "/authorization.k8s.io/" not in call.path]

@@ -9,7 +9,7 @@ from typing import Any
 
 from kubectl_volresize.model import labels, names
 from kubectl_volresize.model.cluster import Cluster, Mover
-from kubectl_volresize.model.objects import Budget, Claim, Object, Pod, StatefulSet, View, Volume
+from kubectl_volresize.model.objects import Budget, Claim, Node, Object, Pod, StatefulSet, View, Volume
 from kubectl_volresize.model.record import Record
 from kubectl_volresize.model.request import Request, Target
 from kubectl_volresize.plan import manifests, replica_steps, steps, swap_steps
@@ -81,6 +81,11 @@ def volume(name: str, *, policy: str = "Retain", size: str = OLD_SIZE, uid: str 
     return Volume({"metadata": _meta(name, uid, labels={labels.MIGRATION: MIGRATION, labels.ROLE: role} if role else {},
                                      annotations={labels.ORIGINAL_RECLAIM: "Delete"} if role else {}),
                    "spec": {"persistentVolumeReclaimPolicy": policy, "capacity": {"storage": size}, **({"claimRef": ref} if ref else {})}})
+
+
+def node(name: str, *, ready: bool = True, cordoned: bool = False, labels: dict[str, str] | None = None) -> Node:
+    return Node({"metadata": _meta(name, labels=labels or {}), "spec": {"unschedulable": True} if cordoned else {},
+                 "status": {"conditions": [{"type": "Ready", "status": str(ready)}]}})
 
 
 def statefulset(*, volumes: tuple[str, ...] = ("data",), replicas: int = 3, uid: str = "", resource_version: str = "7",
@@ -215,7 +220,7 @@ def running(*volumes: str, replicas: int = 3) -> State:
     disks = [volume(one.volume_name, policy="Delete", claim_name=one.name, claim_uid=one.uid) for one in claims]
     cluster = Cluster(namespace=NAMESPACE, migration=migration(), statefulset=statefulset(volumes=wanted, replicas=replicas),
                       pods={ordinal: pod(ordinal) for ordinal in range(replicas)}, claims={one.name: one for one in claims},
-                      volumes={one.name: one for one in disks}, movers={}, measurers={}, ready_nodes=frozenset({NODE}),
+                      volumes={one.name: one for one in disks}, movers={}, measurers={}, nodes={NODE: node(NODE)},
                       classes={"standard": {"metadata": {"name": "standard"}}})
     return State(cluster, Record(), request(*wanted))
 

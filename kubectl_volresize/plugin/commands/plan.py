@@ -7,7 +7,7 @@ import click
 
 from ...errors import Refused
 from ...model.request import from_spec
-from ...plan import findings, outline, preflight
+from ...plan import findings, outline, pending, preflight
 from ...plan.findings import Finding
 from .. import result, submission, target
 from ..options import Where, cluster_options, output_option, request_options
@@ -47,7 +47,7 @@ def command(where: Where, measuring: bool, output: str, **flags: Any) -> result.
     cluster, found = submission.look(place, migration)
     found = (*missing, *found)
     known = cluster.statefulset is not None
-    idle = preflight.nothing_to_do(cluster, request)
+    idle = pending.nothing_to_do(cluster, request)
     measured: outline.Measured = {}
     if measuring and known and not idle:
         measured = measure(place, cluster, request, name)

@@ -227,6 +227,10 @@ class FakeApi(World):
             what = "/".join(filter(None, (asked.get("resource", ""), asked.get("subresource", ""))))
             allowed = (asked.get("verb", ""), what) not in self.denied
             return 201, json.dumps({**body, "status": {"allowed": allowed, "reason": "" if allowed else "denied in this test"}})
+        if path == "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews":
+            # Whoever is denied something is told nothing, and has to ask for each right.
+            rules = [] if self.denied else [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
+            return 201, json.dumps({**body, "status": {"resourceRules": rules, "nonResourceRules": [], "incomplete": bool(self.denied)}})
         inside = [resource for resource in RESOURCES if resource.prefix == path]
         if inside:
             listed = [{"name": one.plural, "kind": one.kind, "namespaced": one.namespaced, "singularName": "", "verbs": []} for one in inside]

@@ -51,6 +51,7 @@ RESOURCES = (
     Resource("/api/v1", "resourcequotas", "ResourceQuota", status=True),
     Resource("/api/v1", "limitranges", "LimitRange"),
     Resource("/apis/autoscaling/v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", status=True),
+    Resource("/apis/autoscaling.k8s.io/v1", "verticalpodautoscalers", "VerticalPodAutoscaler"),
     Resource("/apis/apps/v1", "statefulsets", "StatefulSet", status=True, generation=True),
     Resource("/apis/apps/v1", "controllerrevisions", "ControllerRevision"),
     Resource("/apis/policy/v1", "poddisruptionbudgets", "PodDisruptionBudget", status=True, generation=True, unconditional=False),

@@ -1,0 +1,32 @@
+"""Trying a write: a server-side dry run, which nothing keeps. Source: API concepts, "Dry-run"; admission runs, webhooks with side effects refuse."""
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..errors import ApiError
+from ..model.cluster import Answer
+from ..model.objects import Object
+from ..plan.rehearsals import Rehearsal
+from ..templates import render
+from . import paths
+from .client import Client
+
+# Words of an answer 5xx that speaks of the object and not of the API server (apiserver pkg/admission/plugin/webhook/errors).
+_WEBHOOK_DOWN = "failed calling webhook"
+
+
+def rehearse(client: Client, namespace: str, wanted: Iterable[Rehearsal]) -> tuple[Answer, ...]:
+    """The server's answer to each. Raises ApiError when it is in trouble itself, Unreachable."""
+    return tuple(_tried(client, namespace, one) for one in wanted)
+
+
+def _tried(client: Client, namespace: str, wanted: Rehearsal) -> Answer:
+    body: Object = render(wanted.template, **wanted.values) if wanted.template else wanted.values
+    path = paths.of_object({**body, "metadata": {**body["metadata"], "namespace": namespace}}).rpartition("/")[0]
+    try:
+        return Answer(wanted.of, body, client.create(path, body, dry_run=True))
+    except ApiError as error:
+        said = str(error.fields.get("message") or error.message)
+        if error.status == 429 or (error.status >= 500 and _WEBHOOK_DOWN not in said):
+            raise
+        return Answer(wanted.of, body, status=error.status, message=said)

@@ -318,6 +318,9 @@ class StatefulSet(View):
     def rolling(self) -> str:
         """Why its revision is in motion, empty when it stands still. A set recreated in the middle of a rollout would come up at another version."""
         strategy = self.spec.get("updateStrategy") or {}
+        if strategy.get("type") == "OnDelete":
+            # Its currentRevision never follows (stateful_set_control.go, completeRollingUpdate): each pod says for itself what it runs.
+            return "" if self.observed else "its controller has not seen the last change yet"
         partition = int((strategy.get("rollingUpdate") or {}).get("partition") or 0)
         if not self.observed:
             return "its controller has not seen the last change yet"

@@ -213,6 +213,8 @@ def _not_yet(cluster: Cluster, statefulset: StatefulSet | None, ordinal: int, vo
     if statefulset.rolling:
         return Wait("rollout", f"StatefulSet {statefulset.name}: {statefulset.rolling}", replica=ordinal)
     own = cluster.pods.get(ordinal)
+    if own is not None and own.revision != statefulset.status.get("updateRevision"):
+        return Wait("rollout", f"pod {own.name} would come back at another revision (OnDelete)", replica=ordinal)
     # Its own pod too: on a node that is silent it would never be seen to stop, and what does not start now would not start on the new volumes either.
     missing = ((own.name,) if own is not None and not own.ready else ()) + others_not_ready(cluster, statefulset, ordinal)
     if missing:

@@ -184,7 +184,7 @@ def _old_roles(place: Place) -> tuple[Finding, ...]:
     """What the runner's roles lack, of those that there are; who may not look at them leaves it to the Job."""
     from ..kube.rights import rules_of_runner
 
-    granted = []
+    granted: list[Object] = []
     for name in (labels.RUNNER_ROLE, labels.VOLUMES_ROLE):
         try:
             role = place.client.find(paths.cluster_roles(name))

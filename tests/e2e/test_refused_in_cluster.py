@@ -83,20 +83,12 @@ def untouched(application: Application) -> Iterator[None]:
     assert application.namespace.names("persistentvolumeclaims") == {"data-app-0"}
 
 
-def versions(namespace: Namespace) -> dict[tuple[str, str], str]:
-    """The resourceVersion of everything that is written to by somebody, and not by clocks, in the namespace; and of its volumes."""
-    kinds = ("statefulsets,controllerrevisions,pods,persistentvolumeclaims,jobs,volumeresizes,leases,configmaps,secrets,serviceaccounts,services,"
-             "roles,rolebindings,poddisruptionbudgets,resourcequotas,limitranges")
-    found = [*namespace.objects(kinds), *namespace.volumes()]
-    return {(one["kind"], one["metadata"]["name"]): one["metadata"]["resourceVersion"] for one in found}
-
-
 def refused_by_submit(application: Application, *arguments: str, verb: str = "submit") -> str:
     """What it says on stderr, or `plan` on stdout; nothing may change."""
-    before = versions(application.namespace)
+    before = application.namespace.versions()
     done = application.namespace.volresize(verb, "app", *arguments)
     assert done.returncode == REFUSED, done.stdout + done.stderr
-    assert versions(application.namespace) == before
+    assert application.namespace.versions() == before
     return done.stdout if verb == "plan" else done.stderr
 
 
@@ -145,10 +137,10 @@ class TestSubmitRefuses:
     @pytest.mark.usefixtures("surrounded")
     def test_what_is_only_worth_knowing_is_said(self, application: Application) -> None:
         application.namespace.kubectl("delete", "quota/claims", "limits/claims")
-        before = versions(application.namespace)
+        before = application.namespace.versions()
         done = application.namespace.volresize("submit", "app", "--volume", "data=32Mi", "--dry-run=server",
                                                "--acknowledge", "owned-set,node-cordoned")
-        assert done.returncode == 0 and versions(application.namespace) == before, done.stderr
+        assert done.returncode == 0 and application.namespace.versions() == before, done.stderr
         application.namespace.apply(QUOTA, LIMITS)
         for warning in ("Helm release shop", "Argo CD Application shop", "Flux HelmRelease flux-system/shop", "horizontalpodautoscaler/app",
                         "belongs to ConfigMap/owner", "which takes no new pods"):

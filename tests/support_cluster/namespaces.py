@@ -106,6 +106,13 @@ class Namespace:
         """PersistentVolumes of the namespace's claims, those that are kept or reserved too."""
         return [volume for volume in self.objects("persistentvolumes") if (volume["spec"].get("claimRef") or {}).get("namespace") == self.name]
 
+    def versions(self) -> dict[tuple[str, str], str]:
+        """The resourceVersion of everything in the namespace that is written to by somebody, and not by clocks; and of its volumes."""
+        kinds = ("statefulsets,controllerrevisions,pods,persistentvolumeclaims,jobs,volumeresizes,leases,configmaps,secrets,serviceaccounts,services,"
+                 "roles,rolebindings,poddisruptionbudgets,resourcequotas,limitranges")
+        found = [*self.objects(kinds), *self.volumes()]
+        return {(one["kind"], one["metadata"]["name"]): one["metadata"]["resourceVersion"] for one in found}
+
     def nothing_left(self) -> list[str]:
         """What of ours is still there although no migration is at work; empty is good. The record, its Job and the kept volumes may stay."""
         left = [f"{pod['metadata']['name']} (pod)" for pod in self.objects("pods")

@@ -1,0 +1,485 @@
+"""One wrong thing at a time on a real cluster, by the code of the finding that must come of it. Each is brought about, looked at, and taken away."""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from application import Application
+from namespaces import until
+
+from kubectl_volresize.model import labels
+from kubectl_volresize.model.objects import Object
+
+SMALLER = ("app", "--volume", "data=32Mi")
+EXTRA = ("extra", "--volume", "data=32Mi")
+Provocation = Callable[[Application], Iterator[tuple[str, ...]]]
+PROVOCATIONS: dict[str, Provocation] = {}
+
+
+def provokes(code: str) -> Callable[[Provocation], Provocation]:
+    """The function brings it about, yields what is asked for then, and takes it away."""
+    def registered(function: Provocation) -> Provocation:
+        assert code not in PROVOCATIONS
+        PROVOCATIONS[code] = function
+        return function
+    return registered
+
+
+# -- means
+
+
+def _patch(application: Application, what: str, patch: Object, *more: str) -> None:
+    application.namespace.kubectl("patch", *what.split("/"), "--type=merge", "--patch", json.dumps(patch), *more)
+
+
+@contextmanager
+def _applied(application: Application, *objects: Object) -> Iterator[None]:
+    named = [f"{one['kind'].lower()}.{one['apiVersion'].rpartition('/')[0]}/{one['metadata']['name']}".replace("./", "/") for one in objects]
+    application.namespace.apply(*objects)
+    try:
+        yield
+    finally:
+        application.namespace.kubectl("delete", "--ignore-not-found", *named)
+
+
+@contextmanager
+def _patched(application: Application, what: str, patch: Object, back: Object) -> Iterator[None]:
+    _patch(application, what, patch)
+    try:
+        yield
+    finally:
+        _patch(application, what, back)
+
+
+def _object(kind: str, name: str, version: str = "v1", **fields: Any) -> Object:
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **fields}
+
+
+@contextmanager
+def _extra_set(application: Application, replicas: int = 1, claim: Object | None = None, container: Object | None = None,
+               meta: Object | None = None) -> Iterator[None]:
+    """Another StatefulSet, `extra`; `claim`: more of its template's spec, `container`: more of its container."""
+    namespace, made = application.namespace, application.manifest()
+    made["metadata"] = {"name": "extra", **(meta or {})}
+    spec = made["spec"]
+    spec.update(replicas=replicas, selector={"matchLabels": {"app": "extra"}})
+    spec["template"]["metadata"]["labels"] = {"app": "extra"}
+    spec["template"]["spec"].pop("topologySpreadConstraints")
+    spec["template"]["spec"]["containers"][0].update(container or {})
+    spec["volumeClaimTemplates"][0]["spec"].update(claim or {})
+    namespace.apply(made)
+    try:
+        yield
+    finally:
+        _patch(application, "statefulset/extra", {"metadata": {"finalizers": None}})
+        namespace.kubectl("delete", "statefulset", "extra", "--ignore-not-found")
+        until("no pod of the other set is left", lambda: not namespace.objects("pods", "-l", "app=extra"))
+        namespace.kubectl("delete", "persistentvolumeclaim", "-l", "app=extra", "--ignore-not-found")
+        namespace.kubectl("delete", "persistentvolumeclaim", "data-extra-0", "--ignore-not-found")
+
+
+@contextmanager
+def _static_volume(application: Application, claim: Object, storage_class: str, **spec: Any) -> Iterator[str]:
+    """A volume that no provisioner made, for claim data-extra-0."""
+    name, namespace = f"static-{application.namespace.name}", application.namespace
+    ref = {"namespace": namespace.name, "name": "data-extra-0"}
+    volume = _object("PersistentVolume", name, spec={
+        "capacity": {"storage": "64Mi"}, "storageClassName": storage_class, "persistentVolumeReclaimPolicy": "Retain", "claimRef": ref,
+        "accessModes": claim.get("accessModes", ["ReadWriteOnce"]), "hostPath": {"path": "/nonexistent"}, **spec})
+    namespace.apply(volume)
+    try:
+        yield name
+    finally:
+        namespace.kubectl("delete", "persistentvolume", name, "--wait=false", "--ignore-not-found")
+
+
+def _phase(application: Application, claim: str) -> str:
+    found = application.namespace.objects("persistentvolumeclaim", claim)
+    return str(found[0].get("status", {}).get("phase", "")) if found else ""
+
+
+# -- the set
+
+
+@provokes("set-missing")
+def _set_missing(application: Application) -> Iterator[tuple[str, ...]]:
+    yield ("nope", "--volume", "data=32Mi")
+
+
+@provokes("set-terminating")
+def _set_terminating(application: Application) -> Iterator[tuple[str, ...]]:
+    with _extra_set(application, replicas=0, meta={"finalizers": ["example.test/hold"]}):
+        application.namespace.kubectl("delete", "statefulset", "extra", "--wait=false")
+        yield EXTRA
+
+
+@provokes("set-rolling")
+def _set_rolling(application: Application) -> Iterator[tuple[str, ...]]:
+    strategy = {"spec": {"updateStrategy": {"rollingUpdate": {"partition": 1}}}}
+    with _patched(application, "statefulset/app", strategy, {"spec": {"updateStrategy": {"rollingUpdate": {"partition": 0}}}}):
+        application.ready()
+        yield SMALLER
+    application.ready()
+
+
+def _scaled_without_room(application: Application) -> Iterator[tuple[str, ...]]:
+    """A second replica whose claim the namespace's quota does not admit."""
+    with _applied(application, _object("ResourceQuota", "full", spec={"hard": {"persistentvolumeclaims": "1"}})):
+        until("the quota is counted", lambda: application.namespace.get("resourcequota", "full").get("status", {}).get("used"))
+        with _patched(application, "statefulset/app", {"spec": {"replicas": 2}}, {"spec": {"replicas": 1}}):
+            until("the controller has seen it", lambda: application.the_set()["status"].get("observedGeneration")
+                  == application.the_set()["metadata"]["generation"])
+            yield SMALLER
+        application.ready()
+
+
+provokes("set-scaling")(_scaled_without_room)
+provokes("claim-missing")(_scaled_without_room)
+
+
+@provokes("no-replicas")
+def _no_replicas(application: Application) -> Iterator[tuple[str, ...]]:
+    with _extra_set(application, replicas=0):
+        until("the controller has seen it", lambda: application.namespace.get("statefulset", "extra").get("status", {}).get("observedGeneration"))
+        yield EXTRA
+
+
+@provokes("volume-unknown")
+def _volume_unknown(application: Application) -> Iterator[tuple[str, ...]]:
+    yield ("app", "--volume", "nope=32Mi")
+
+
+def _owner(application: Application, **metadata: Any) -> Iterator[tuple[str, ...]]:
+    with _patched(application, "statefulset/app", {"metadata": metadata},
+                  {"metadata": {key: dict.fromkeys(value) if isinstance(value, dict) else None for key, value in metadata.items()}}):
+        yield SMALLER
+
+
+@provokes("owned-set")
+def _owned(application: Application) -> Iterator[tuple[str, ...]]:
+    with _applied(application, _object("ConfigMap", "owner")):
+        uid = application.namespace.get("configmap", "owner")["metadata"]["uid"]
+        yield from _owner(application, ownerReferences=[{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid, "controller": True}])
+
+
+@provokes("helm-release")
+def _helm(application: Application) -> Iterator[tuple[str, ...]]:
+    yield from _owner(application, annotations={"meta.helm.sh/release-name": "shop"})
+
+
+@provokes("argocd-application")
+def _argocd(application: Application) -> Iterator[tuple[str, ...]]:
+    yield from _owner(application, annotations={"argocd.argoproj.io/tracking-id": "shop:apps/StatefulSet:prod/app"})
+
+
+@provokes("flux-object")
+def _flux(application: Application) -> Iterator[tuple[str, ...]]:
+    yield from _owner(application, labels={"helm.toolkit.fluxcd.io/name": "shop", "helm.toolkit.fluxcd.io/namespace": "flux-system"})
+
+
+@provokes("autoscaler")
+def _autoscaler(application: Application) -> Iterator[tuple[str, ...]]:
+    target = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "app"}
+    metric = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "AverageValue", "averageValue": "1"}}}
+    with _applied(application, _object("HorizontalPodAutoscaler", "app", "autoscaling/v2", spec={
+            "scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 1, "metrics": [metric]})):
+        yield SMALLER
+
+
+@provokes("vertical-autoscaler")
+def _vertical_autoscaler(application: Application) -> Iterator[tuple[str, ...]]:
+    """The kind as its project defines it, as far as it matters here."""
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": anything}}
+    kind = _object("CustomResourceDefinition", "verticalpodautoscalers.autoscaling.k8s.io", "apiextensions.k8s.io/v1", spec={
+        "group": "autoscaling.k8s.io", "scope": "Namespaced", "versions": [version],
+        "names": {"plural": "verticalpodautoscalers", "singular": "verticalpodautoscaler", "kind": "VerticalPodAutoscaler", "shortNames": ["vpa"]}})
+    kind["metadata"]["annotations"] = {"api-approved.kubernetes.io": "unapproved, for a test"}
+    namespace = application.namespace
+    with _applied(application, kind):
+        namespace.kubectl("wait", "--for=condition=Established", "crd/verticalpodautoscalers.autoscaling.k8s.io", "--timeout=60s")
+        until("the kind is served", lambda: "verticalpodautoscalers" in namespace.kubectl("api-resources", "--cached=false", "-o", "name"))
+        with _applied(application, _object("VerticalPodAutoscaler", "app", "autoscaling.k8s.io/v1", spec={
+                "targetRef": {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "app"}, "updatePolicy": {"updateMode": "Recreate"}})):
+            yield SMALLER
+
+
+# -- claims
+
+
+@provokes("claim-terminating")
+def _claim_terminating(application: Application) -> Iterator[tuple[str, ...]]:
+    with _extra_set(application):
+        application.namespace.kubectl("rollout", "status", "statefulset/extra", "--timeout=60s")
+        application.namespace.kubectl("delete", "persistentvolumeclaim", "data-extra-0", "--wait=false")
+        yield EXTRA
+
+
+@provokes("claim-not-bound")
+def _claim_not_bound(application: Application) -> Iterator[tuple[str, ...]]:
+    with _extra_set(application, claim={"storageClassName": "none-such"}):
+        until("the claim is there", lambda: _phase(application, "data-extra-0") == "Pending")
+        yield EXTRA
+
+
+@provokes("claim-in-use")
+def _claim_in_use(application: Application) -> Iterator[tuple[str, ...]]:
+    guest = _object("Pod", "backup", spec={
+        "restartPolicy": "Never", "containers": [{"name": "it", "image": "busybox:1.36", "imagePullPolicy": "IfNotPresent", "command": ["true"]}],
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data-app-0"}}]})
+    with _applied(application, guest):
+        yield SMALLER
+
+
+@provokes("not-smaller")
+def _not_smaller(application: Application) -> Iterator[tuple[str, ...]]:
+    yield ("app", "--volume", "data=128Mi")
+
+
+def _of_static_volume(application: Application, claim: Object, **volume: Any) -> Iterator[tuple[str, ...]]:
+    claim = {"storageClassName": "by-hand", **claim}
+    with _static_volume(application, claim, "by-hand", **volume), _extra_set(application, claim=claim):
+        until("the claim is Bound", lambda: _phase(application, "data-extra-0") == "Bound")
+        yield EXTRA
+
+
+@provokes("block-volume")
+def _block_volume(application: Application) -> Iterator[tuple[str, ...]]:
+    affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "Exists"}]}]}}
+    yield from _of_static_volume(application, {"volumeMode": "Block"}, volumeMode="Block", hostPath=None,
+                                 local={"path": "/nonexistent"}, nodeAffinity=affinity)
+
+
+@provokes("shared-volume")
+def _shared_volume(application: Application) -> Iterator[tuple[str, ...]]:
+    yield from _of_static_volume(application, {"accessModes": ["ReadWriteMany"]})
+
+
+@provokes("one-pod-volume")
+def _one_pod_volume(application: Application) -> Iterator[tuple[str, ...]]:
+    with _extra_set(application, claim={"accessModes": ["ReadWriteOncePod"]}):
+        application.namespace.kubectl("rollout", "status", "statefulset/extra", "--timeout=60s")
+        yield EXTRA
+
+
+@provokes("foreign-finalizer")
+def _foreign_finalizer(application: Application) -> Iterator[tuple[str, ...]]:
+    finalizers = application.claim(0)["metadata"]["finalizers"]
+    with _patched(application, "persistentvolumeclaim/data-app-0", {"metadata": {"finalizers": [*finalizers, "example.test/backup"]}},
+                  {"metadata": {"finalizers": finalizers}}):
+        yield SMALLER
+
+
+@provokes("claim-beyond-replicas")
+def _claim_beyond(application: Application) -> Iterator[tuple[str, ...]]:
+    with _applied(application, _object("PersistentVolumeClaim", "data-app-7", spec={
+            "accessModes": ["ReadWriteOnce"], "storageClassName": "standard", "resources": {"requests": {"storage": "64Mi"}}})):
+        yield SMALLER
+
+
+# -- pods, budgets, nodes
+
+
+@provokes("pod-not-ready")
+def _pod_not_ready(application: Application) -> Iterator[tuple[str, ...]]:
+    with _extra_set(application, container={"readinessProbe": {"exec": {"command": ["false"]}}}):
+        until("the pod runs", lambda: [pod for pod in application.namespace.objects("pods", "-l", "app=extra")
+                                       if pod["status"]["phase"] == "Running"])
+        yield EXTRA
+
+
+@provokes("pod-old-revision")
+def _pod_old_revision(application: Application) -> Iterator[tuple[str, ...]]:
+    with _extra_set(application):
+        application.namespace.kubectl("rollout", "status", "statefulset/extra", "--timeout=60s")
+        _patch(application, "statefulset/extra", {"spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": None},
+                                                           "template": {"metadata": {"annotations": {"changed": "yes"}}}}})
+        until("the controller has seen it", lambda: (found := application.namespace.get("statefulset", "extra"))["status"]["observedGeneration"]
+              == found["metadata"]["generation"])
+        yield EXTRA
+
+
+@provokes("node-cordoned")
+def _node_cordoned(application: Application) -> Iterator[tuple[str, ...]]:
+    node = str(application.pod(0)["spec"]["nodeName"])
+    application.namespace.kubectl("cordon", node)
+    try:
+        yield SMALLER
+    finally:
+        application.namespace.kubectl("uncordon", node)
+
+
+@provokes("node-not-ready")
+def _node_not_ready(application: Application) -> Iterator[tuple[str, ...]]:
+    """Until its kubelet says otherwise, some seconds later."""
+    node = str(application.pod(0)["spec"]["nodeName"])
+    _patch(application, f"node/{node}", {"status": {"conditions": [{"type": "Ready", "status": "Unknown", "reason": "Test", "message": "a test"}]}},
+           "--subresource=status")
+    yield SMALLER
+    application.namespace.kubectl("wait", "--for=condition=Ready", f"node/{node}", "--timeout=90s")
+    application.ready()
+
+
+def _budget(name: str, **spec: Any) -> Object:
+    return _object("PodDisruptionBudget", name, "policy/v1", spec={**spec, "selector": {"matchLabels": {"app": "app"}}})
+
+
+@provokes("budget")
+def _budget_at_its_limit(application: Application) -> Iterator[tuple[str, ...]]:
+    with _applied(application, _budget("all", minAvailable=1)):
+        until("the budget is counted", lambda: application.namespace.get("pdb", "all").get("status", {}).get("currentHealthy") == 1)
+        yield SMALLER
+
+
+@provokes("many-budgets")
+def _many_budgets(application: Application) -> Iterator[tuple[str, ...]]:
+    with _applied(application, _budget("one", maxUnavailable=1), _budget("two", maxUnavailable=1)):
+        until("the budgets are counted", lambda: all(application.namespace.get("pdb", name).get("status", {}).get("currentHealthy") == 1
+                                                     for name in ("one", "two")))
+        yield SMALLER
+
+
+# -- storage
+
+
+@provokes("class-missing")
+def _class_missing(application: Application) -> Iterator[tuple[str, ...]]:
+    yield ("app", "--volume", "data=32Mi,storageClass=none-such")
+
+
+@provokes("class-topology")
+def _class_topology(application: Application) -> Iterator[tuple[str, ...]]:
+    name = f"elsewhere-{application.namespace.name}"
+    elsewhere = _object("StorageClass", name, "storage.k8s.io/v1", provisioner="example.test/none", volumeBindingMode="WaitForFirstConsumer",
+                        allowedTopologies=[{"matchLabelExpressions": [{"key": "kubernetes.io/hostname", "values": ["none-such"]}]}])
+    with _applied(application, elsewhere):
+        yield ("app", "--volume", f"data=32Mi,storageClass={name}")
+
+
+@provokes("no-capacity")
+def _no_capacity(application: Application) -> Iterator[tuple[str, ...]]:
+    published = _object("CSIStorageCapacity", "full", "storage.k8s.io/v1", storageClassName="standard", capacity="1Mi",
+                        nodeTopology={"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "Exists"}]})
+    with _applied(application, published):
+        yield SMALLER
+
+
+# -- admission
+
+
+@provokes("quota")
+def _quota(application: Application) -> Iterator[tuple[str, ...]]:
+    with _applied(application, _object("ResourceQuota", "claims", spec={"hard": {"persistentvolumeclaims": "1"}})):
+        until("the quota is counted", lambda: application.namespace.get("resourcequota", "claims").get("status", {}).get("used"))
+        yield SMALLER
+
+
+@provokes("limit-range")
+def _limit_range(application: Application) -> Iterator[tuple[str, ...]]:
+    limit = {"type": "PersistentVolumeClaim", "min": {"storage": "64Mi"}}
+    with _applied(application, _object("LimitRange", "claims", spec={"limits": [limit]})):
+        yield SMALLER
+
+
+@provokes("pod-security")
+def _pod_security(application: Application) -> Iterator[tuple[str, ...]]:
+    key = "pod-security.kubernetes.io/enforce"
+    with _patched(application, f"namespace/{application.namespace.name}", {"metadata": {"labels": {key: "restricted"}}},
+                  {"metadata": {"labels": {key: None}}}):
+        yield SMALLER
+
+
+@provokes("admission")
+def _admission(application: Application) -> Iterator[tuple[str, ...]]:
+    """A policy that takes nobody's pods without a label of its own."""
+    name, namespace = f"no-movers-{application.namespace.name}", application.namespace
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    here = {"matchLabels": {"kubernetes.io/metadata.name": namespace.name}}
+    policy = _object("ValidatingAdmissionPolicy", name, "admissionregistration.k8s.io/v1", spec={
+        "matchConstraints": {"resourceRules": [rule], "namespaceSelector": here},
+        "validations": [{"expression": "has(object.metadata.labels) && 'team' in object.metadata.labels", "message": "every pod needs a team"}]})
+    binding = _object("ValidatingAdmissionPolicyBinding", name, "admissionregistration.k8s.io/v1",
+                      spec={"policyName": name, "validationActions": ["Deny"]})
+    probe = _object("Pod", "probe", spec={"containers": [{"name": "it", "image": "busybox:1.36"}]})
+    with _applied(application, policy, binding):
+        until("the policy is in force", lambda: _is_refused(application, probe))
+        yield SMALLER
+
+
+def _is_refused(application: Application, probe: Object) -> bool:
+    try:
+        application.namespace.kubectl("create", "--dry-run=server", "-f", "-", given=json.dumps(probe))
+    except AssertionError:
+        return True
+    return False
+
+
+@provokes("not-rehearsed")
+def _not_rehearsed(application: Application) -> Iterator[tuple[str, ...]]:
+    """A webhook with side effects is never called by a dry run, so that there need be none."""
+    name, namespace = f"blind-{application.namespace.name}", application.namespace
+    hook = {"name": "blind.example.test", "sideEffects": "NoneOnDryRun", "admissionReviewVersions": ["v1"], "failurePolicy": "Fail",
+            "clientConfig": {"url": "https://127.0.0.1:1/"}, "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace.name}},
+            "rules": [{"apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["jobs"]}]}
+    with _applied(application, _object("ValidatingWebhookConfiguration", name, "admissionregistration.k8s.io/v1", webhooks=[hook])):
+        yield SMALLER
+
+
+# -- migrations, rights, installation
+
+
+@provokes("other-migration")
+def _other_migration(application: Application) -> Iterator[tuple[str, ...]]:
+    """One that somebody applied, and whose Job never came."""
+    with _applied(application, _object(labels.KIND, "other", labels.API_VERSION, spec={
+            "statefulSetName": "app", "volumes": [{"name": "data", "newSize": "48Mi"}]})):
+        yield SMALLER
+
+
+@provokes("unfinished-migration")
+def _unfinished_migration(application: Application) -> Iterator[tuple[str, ...]]:
+    other = _object(labels.KIND, "half", labels.API_VERSION, spec={"statefulSetName": "app", "volumes": [{"name": "data", "newSize": "48Mi"}]})
+    other["metadata"]["finalizers"] = [labels.FINALIZER]
+    with _applied(application, other):
+        try:
+            _patch(application, f"{labels.PLURAL}/half", {"status": {"phase": "Failed"}}, "--subresource=status")
+            yield SMALLER
+        finally:
+            _patch(application, f"{labels.PLURAL}/half", {"metadata": {"finalizers": None}})
+
+
+@provokes("not-installed")
+def _not_installed(application: Application) -> Iterator[tuple[str, ...]]:
+    application.namespace.kubectl("delete", "rolebinding", labels.RUNNER_ROLE)
+    try:
+        yield SMALLER
+    finally:
+        assert application.namespace.volresize("install").returncode == 0
+
+
+@provokes("old-definition")
+def _old_definition(application: Application) -> Iterator[tuple[str, ...]]:
+    """A version of the kind that had no acknowledgements yet."""
+    path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/acknowledge"
+    application.namespace.kubectl("patch", "crd", f"{labels.PLURAL}.{labels.GROUP}", "--type=json",
+                                  "--patch", json.dumps([{"op": "remove", "path": path}]))
+    try:
+        yield SMALLER
+    finally:
+        installed = application.namespace.volresize("install", "--force-conflicts")
+        assert installed.returncode == 0, installed.stderr
+
+
+@provokes("runner-rights")
+def _runner_rights(application: Application) -> Iterator[tuple[str, ...]]:
+    """Roles as an earlier version made them."""
+    role = application.namespace.get("clusterrole", labels.RUNNER_ROLE)
+    fewer = [rule for rule in role["rules"] if "verticalpodautoscalers" not in rule["resources"]]
+    _patch(application, f"clusterrole/{labels.RUNNER_ROLE}", {"rules": fewer})
+    try:
+        yield SMALLER
+    finally:
+        installed = application.namespace.volresize("install", "--force-conflicts")
+        assert installed.returncode == 0, installed.stderr

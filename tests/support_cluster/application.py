@@ -26,6 +26,11 @@ class Application:
     storage_class: str = "standard"
     spec: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def ordinals(self) -> range:
+        start = int((self.spec.get("ordinals") or {}).get("start", 0))
+        return range(start, start + self.replicas)
+
     def manifest(self, sizes: Mapping[str, str] | None = None, greeting: str = "hello") -> Object:
         """As its owner keeps it; `sizes` in place of the first ones, `greeting` the value of an environment variable."""
         sizes = sizes or self.volumes
@@ -50,7 +55,7 @@ class Application:
         """Applied, all Ready, and a mark of its own on each volume of each replica."""
         self.namespace.apply(self.manifest())
         self.ready()
-        for ordinal in range(self.replicas):
+        for ordinal in self.ordinals:
             for volume in self.volumes:
                 self.write(ordinal, f"/{volume}/mark", self.mark(ordinal, volume))
 
@@ -72,10 +77,10 @@ class Application:
     def marks(self) -> dict[str, str]:
         """What stands on the volumes now, by claim."""
         return {self.claim_name(ordinal, volume): self.run(ordinal, f"cat /{volume}/mark").strip()
-                for ordinal in range(self.replicas) for volume in self.volumes}
+                for ordinal in self.ordinals for volume in self.volumes}
 
     def expected_marks(self) -> dict[str, str]:
-        return {self.claim_name(ordinal, volume): self.mark(ordinal, volume) for ordinal in range(self.replicas) for volume in self.volumes}
+        return {self.claim_name(ordinal, volume): self.mark(ordinal, volume) for ordinal in self.ordinals for volume in self.volumes}
 
     def run(self, ordinal: int, script: str) -> str:
         return self.namespace.kubectl("exec", f"{NAME}-{ordinal}", "-c", "app", "--", "sh", "-euc", script)

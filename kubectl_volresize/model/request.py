@@ -78,7 +78,8 @@ def from_spec(spec: Object) -> Request:
     if wrong:
         raise UsageError("; ".join(wrong))
     targets = tuple(Target(volume["name"], str(volume["newSize"]), volume.get("storageClass") or None) for volume in volumes)
-    return Request(statefulset=spec["statefulSetName"], targets=targets, head_room=int(spec.get("headRoomPercent", DEFAULT_HEAD_ROOM)),
+    head_room = spec.get("headRoomPercent")
+    return Request(statefulset=spec["statefulSetName"], targets=targets, head_room=DEFAULT_HEAD_ROOM if head_room is None else int(head_room),
                    mover=spec.get("mover") or {}, copy=spec.get("copy") or {}, acknowledged=tuple(spec.get("acknowledge") or ()))
 
 

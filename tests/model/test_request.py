@@ -13,13 +13,13 @@ from kubectl_volresize.model.request import Request, Target, from_spec, parse_vo
 from kubectl_volresize.templates import render
 
 SCHEMA = render("crd")["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-words = st.text("abc-", min_size=1, max_size=10)
+words = st.from_regex(r"[a-c]([-a-c]{0,8}[a-c])?", fullmatch=True)
 sizes = st.sampled_from(["500Mi", "1.5Gi", "20G", "1e9", "1"])
 targets = st.builds(Target, name=words, size=sizes, storage_class=st.none() | words)
 requests = st.builds(
     Request, statefulset=words, targets=st.lists(targets, min_size=1, max_size=3, unique_by=lambda target: target.name).map(tuple),
     head_room=st.integers(0, 1000), mover=st.sampled_from([{}, {"image": "x"}, {"tolerations": [{"key": "a"}], "imagePullSecrets": [{"name": "s"}]}]),
-    copy=st.sampled_from([{}, {"bandwidth": "50M"}]), acknowledged=st.lists(words, max_size=2).map(tuple))
+    copy=st.sampled_from([{}, {"bandwidth": "50M"}]), acknowledged=st.lists(st.sampled_from(["owned-set", "node-cordoned"]), max_size=2).map(tuple))
 
 
 @given(requests)
@@ -44,6 +44,10 @@ def test_a_size_may_be_a_number_of_bytes() -> None:
 def test_head_room_has_the_default_of_the_schema() -> None:
     request = from_spec({"statefulSetName": "web", "volumes": [{"name": "data", "newSize": "1Gi"}]})
     assert request.head_room == SCHEMA["properties"]["headRoomPercent"]["default"]
+
+
+def test_a_head_room_of_null_is_none_that_was_asked_for() -> None:
+    assert from_spec({"statefulSetName": "web", "volumes": [{"name": "data", "newSize": "1Gi"}], "headRoomPercent": None}).head_room == 10
 
 
 def test_no_head_room_is_not_taken_for_the_default() -> None:

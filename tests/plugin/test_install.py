@@ -110,11 +110,11 @@ def test_a_kind_that_is_never_served_is_no_success(api: FakeApi) -> None:
 
 def _unknown(schema: dict[str, Any], path: str) -> list[str]:
     known = {"type", "description", "properties", "items", "required", "enum", "format", "pattern", "default", "minimum", "maximum", "minLength",
-             "maxLength", "minItems", "maxItems", "anyOf"}
+             "maxLength", "minItems", "maxItems", "anyOf", "additionalProperties"}
     found = [f"{path}.{key}" for key in schema if key not in known and not key.startswith("x-kubernetes-")]
     for name, inner in schema.get("properties", {}).items():
         found += _unknown(inner, f"{path}.{name}")
-    return found + (_unknown(schema["items"], f"{path}[]") if "items" in schema else [])
+    return found + [word for key in ("items", "additionalProperties") if key in schema for word in _unknown(schema[key], f"{path}[]")]
 
 
 def test_no_description_is_cut_at_a_comma() -> None:

@@ -116,7 +116,7 @@ def from_kubeconfig(kubeconfig: str | None = None, context: str | None = None) -
             active = named[0]
         config.load_kube_config(config_file=file, context=context, client_configuration=configuration)
     except (config.ConfigException, OSError) as error:
-        raise NoCluster(str(error)) from error
+        raise NoCluster(_what_is_wrong_with(file, error)) from error
     except (yaml.YAMLError, TypeError, AttributeError, KeyError) as error:
         # What the loader stumbles over in a file that is something else.
         raise NoCluster("the kubeconfig is no kubeconfig: " + str(error).replace("\n", " ")) from error
@@ -129,6 +129,14 @@ def from_kubeconfig(kubeconfig: str | None = None, context: str | None = None) -
             raise NoCluster(f"the credentials were refused and could not be loaded again: {error}") from error
 
     return Connection(Client(_session(configuration, load_again), configuration.host), namespace)
+
+
+def _what_is_wrong_with(file: str | None, error: Exception) -> str:
+    """A file that is not there or not readable, by its name: the loader says of either that there is no configuration."""
+    if isinstance(error, OSError) and error.filename:
+        return f"kubeconfig {error.filename}: {error.strerror}"
+    missing = [one for one in (file or "~/.kube/config").split(os.pathsep) if one and not os.path.exists(os.path.expanduser(one))]
+    return f"kubeconfig {', '.join(missing)} does not exist" if missing else str(error)
 
 
 def in_cluster() -> Client:

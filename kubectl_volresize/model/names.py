@@ -9,6 +9,17 @@ import hashlib
 import re
 
 LIMIT = 63
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+
+
+def is_label(name: str) -> bool:
+    """What a namespace and a volumeClaimTemplate can be called (RFC 1123)."""
+    return len(name) <= LIMIT and re.fullmatch(_LABEL, name) is not None
+
+
+def is_subdomain(name: str, limit: int = 253) -> bool:
+    """What a StatefulSet and a StorageClass can be called (RFC 1123)."""
+    return len(name) <= limit and re.fullmatch(rf"{_LABEL}(\.{_LABEL})*", name) is not None
 
 
 def fitted(full: str, limit: int = LIMIT) -> str:

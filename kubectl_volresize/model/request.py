@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import BadQuantity, UsageError
+from . import names
 from .quantity import parse_bytes
 
 Object = dict[str, Any]
 DEFAULT_HEAD_ROOM = 10
+LONGEST_SIZE = 40  # characters of a quantity, as in the schema
 
 
 @dataclass(frozen=True)
@@ -91,19 +93,33 @@ def _wrong_size(size: Any) -> str:
         return f": {error.message}, {error.advice}"
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:80]}..."
+
+
 def parse_volume_flag(text: str) -> Target:
-    """`NAME=SIZE[,storageClass=X]` of --volume. Raises UsageError, BadQuantity."""
+    """`NAME=SIZE[,storageClass=X]` of --volume, with names and a size that the schema takes. Raises UsageError, BadQuantity."""
     head, *options = text.split(",")
     name, equals, size = head.partition("=")
     if not equals or not name or not size:
         raise UsageError(f"--volume {text!r} is not NAME=SIZE[,storageClass=CLASS], for example data=500Mi")
+    if not names.is_label(name):
+        raise UsageError(f"--volume {_cut(text)!r}: {_cut(name)!r} is no name of a volumeClaimTemplate: lower-case letters, digits and '-', at most "
+                         "63 characters")
     storage_class = None
     for option in options:
         key, _, value = option.partition("=")
         if key != "storageClass" or not value:
             raise UsageError(f"--volume {text!r}: {option!r} is not storageClass=CLASS")
+        if storage_class:
+            raise UsageError(f"--volume {_cut(text)!r} names a storageClass twice")
+        if not names.is_subdomain(value):
+            raise UsageError(f"--volume {_cut(text)!r}: {_cut(value)!r} is no name of a StorageClass: lower-case letters, digits, '-' and '.', "
+                             "at most 253 characters")
         storage_class = value
-    target = Target(name, size, storage_class)
+    target = Target(name, size.strip(" "), storage_class)
+    if len(target.size) > LONGEST_SIZE:
+        raise UsageError(f"--volume {_cut(text)!r}: a size has at most {LONGEST_SIZE} characters")
     if target.bytes <= 0:
         raise UsageError(f"--volume {text!r}: the size must be more than 0")
     return target

@@ -42,6 +42,8 @@ def load(file: str) -> Object:
     """The VolumeResize in `file`, `-` for stdin. Raises BadManifest with everything that is wrong, each with its field."""
     import yaml
 
+    if not file:
+        raise UsageError("-f names no file: give one, or - for stdin")
     shown = shown_name(file)
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
@@ -89,7 +91,7 @@ def _where(error: Any) -> str:
     """What the parser says, on one line."""
     mark = getattr(error, "problem_mark", None)
     at = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
-    return at + str(getattr(error, "problem", None) or "cannot be parsed")
+    return at + str(getattr(error, "problem", None) or getattr(error, "reason", None) or "cannot be parsed")
 
 
 def _wrong(manifest: Any) -> Iterator[str]:

@@ -2,14 +2,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from ..errors import BadQuantity, UsageError
 from ..model import names
 from ..model.quantity import parse_bytes
-from ..model.request import Request, Target, from_spec, parse_volume_flag
+from ..model.request import LONGEST_SIZE, Request, Target, from_spec, parse_volume_flag
 from ..plan import findings
 from . import target
 from .image import image
@@ -17,8 +16,6 @@ from .manifest import BadManifest, load, shown_name
 from .options import Where
 from .place import Place, connect
 from .result import Object
-
-_DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
 @dataclass(frozen=True)
@@ -69,6 +66,8 @@ def order(flags: Flags) -> Order:
     wanted = target.parse(flags.statefulset)
     if wanted.kind == target.MIGRATION:
         raise UsageError(f"{flags.statefulset!r} is a VolumeResize; submit takes a StatefulSet")
+    if not names.is_subdomain(wanted.name):
+        raise UsageError(f"{wanted.name[:80]!r} is no name of a StatefulSet: lower-case letters, digits, '-' and '.', at most 253 characters")
     targets = tuple(_volume(text) for text in flags.volumes)
     twice = sorted({one.name for one in targets if [two.name for two in targets].count(one.name) > 1})
     if twice:
@@ -93,8 +92,12 @@ def codes(given: Iterable[str]) -> tuple[str, ...]:
     found = tuple(dict.fromkeys(code.strip() for text in given for code in text.split(",")))
     if wrong := findings.unknown(found):
         raise UsageError(f"--acknowledge {', '.join(wrong)}: no finding of this code can be acknowledged; those that can: "
-                         f"{', '.join(code for code, one in findings.CODES.items() if one.severity == findings.ACKNOWLEDGEABLE)}")
+                         f"{', '.join(_acknowledgeable())}")
     return found
+
+
+def _acknowledgeable() -> list[str]:
+    return [code for code, one in findings.CODES.items() if one.severity == findings.ACKNOWLEDGEABLE]
 
 
 def copy_with(bandwidth: str | None) -> Object:
@@ -107,7 +110,9 @@ def copy_with(bandwidth: str | None) -> Object:
         raise UsageError(f"--bandwidth {bandwidth}: {error.message}; write it like 50M") from error
     if too_slow:
         raise UsageError(f"--bandwidth {bandwidth}: it must be more than 0 bytes per second")
-    return {"bandwidth": bandwidth}
+    if len(bandwidth.strip(" ")) > LONGEST_SIZE:
+        raise UsageError(f"--bandwidth {bandwidth[:LONGEST_SIZE]}...: it has at most {LONGEST_SIZE} characters")
+    return {"bandwidth": bandwidth.strip(" ")}
 
 
 def _from_file(flags: Flags, filename: str) -> Order:
@@ -118,6 +123,9 @@ def _from_file(flags: Flags, filename: str) -> Order:
         raise UsageError(f"{', '.join(doubled)} and -f do not go together: say it in the manifest")
     manifest = load(filename)
     request, meta = from_spec(manifest["spec"]), manifest["metadata"]
+    if wrong := findings.unknown(request.acknowledged):
+        raise BadManifest(f"spec.acknowledge: {', '.join(wrong)}: no finding of this code can be acknowledged; those that can: "
+                          f"{', '.join(_acknowledgeable())}", file=shown_name(filename))
     chosen = image(flags.image, request.image, os.environ)
     if meta.get("name"):
         try:
@@ -130,7 +138,7 @@ def _from_file(flags: Flags, filename: str) -> Order:
 
 def _checked_name(name: str, where: str) -> str:
     """The name also becomes the value of a label, hence 63 characters."""
-    if len(name) > names.LIMIT or not _DNS_NAME.fullmatch(name):
+    if not names.is_subdomain(name, names.LIMIT):
         raise UsageError(f"{where} {name!r} is no name for it: lower-case letters, digits, '-' and '.', at most {names.LIMIT} characters")
     return name
 

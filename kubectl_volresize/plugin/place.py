@@ -4,6 +4,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..errors import UsageError
+from ..model import names
 from .options import Where
 
 if TYPE_CHECKING:
@@ -28,5 +30,8 @@ def connect(where: Where) -> Place:
     # 0.3-0.5 s and 60 MB, which --help and completion of options must not pay.
     from ..kube.auth import from_kubeconfig
 
+    # It becomes a part of paths: one with a slash would ask for something else.
+    if where.namespace and not names.is_label(where.namespace):
+        raise UsageError(f"-n {where.namespace[:80]!r} is no name of a namespace: lower-case letters, digits and '-', at most 63 characters")
     connection = from_kubeconfig(where.kubeconfig, where.context)
     return Place(connection.client, where.namespace or connection.namespace, where)

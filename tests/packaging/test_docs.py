@@ -81,13 +81,14 @@ def test_every_word_for_an_outcome_of_a_wait_is_explained() -> None:
 
 
 def _fields(schema: dict[str, Any], path: str = "") -> Iterator[str]:
-    """The path of every field below a schema, `[]` behind a list."""
+    """The path of every field below a schema, `[]` behind a list. Where others may stand too the fields are a pod's, which Kubernetes describes."""
     for name, field in schema.get("properties", {}).items():
         inner, here = field, f"{path}{name}"
         if field.get("type") == "array":
             inner, here = field["items"], f"{here}[]"
         yield here
-        yield from _fields(inner, f"{here}.")
+        if not inner.get("x-kubernetes-preserve-unknown-fields"):
+            yield from _fields(inner, f"{here}.")
 
 
 def _described(heads: tuple[str, ...]) -> set[str]:

@@ -1,4 +1,5 @@
-"""Trying a write: a server-side dry run, which nothing keeps. Source: API concepts, "Dry-run"; admission runs, webhooks with side effects refuse."""
+"""Trying a write: a server-side dry run. Admission runs, and nothing is kept: a webhook of admissionregistration.k8s.io/v1 has no side effects in
+one. Source: API concepts, "Dry-run"."""
 from __future__ import annotations
 
 from collections.abc import Iterable

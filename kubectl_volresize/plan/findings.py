@@ -49,7 +49,6 @@ CODES: dict[str, Code] = {
     "pod-security": Code(REFUSAL, "The namespace's PodSecurity level does not admit the pods that copy."),
     "admission": Code(REFUSAL, "A webhook, a policy or the API server does not admit what would be created (server-side dry run)."),
     "altered-by-admission": Code(REFUSAL, "A webhook or policy changes what is created: another size, or pods that would all restart."),
-    "not-rehearsed": Code(WARNING, "A webhook cannot be asked beforehand (it does not support dry runs)."),
     "user-rights": Code(REFUSAL, "You lack rights in the namespace."),
     "runner-rights": Code(REFUSAL, "The runner's service account lacks rights, for example after an older `install`."),
     "old-definition": Code(REFUSAL, "The installed VolumeResize kind is older than this version and would drop fields."),

@@ -107,8 +107,6 @@ def _refused(cluster: Cluster, answer: Answer, known: Collection[str]) -> Iterat
         if "limit-range" not in known:
             yield Finding("limit-range", where, f"has a LimitRange that does not admit {what}: {_after(said, 'forbidden: ')}",
                           f"change it while the migration runs: kubectl describe limitrange -n {cluster.namespace}")
-    elif "does not support dry run" in said:
-        yield Finding("not-rehearsed", where, f"has a webhook that cannot be asked about {what}: {said}", "see to it that it admits it")
     else:
         yield Finding("admission", where, f"does not admit {what}: {_after(said, 'forbidden: ')}",
                       "find the webhook or policy that says so, and exempt what has the label app.kubernetes.io/managed-by: kubectl-volresize")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from ..errors import AlreadyExists, Forbidden, Refused, VolresizeError
+from ..errors import AlreadyExists, Forbidden, Refused, UsageError, VolresizeError
 from ..kube import paths
 from ..model import labels, names
 from ..model.cluster import Cluster
@@ -116,8 +116,16 @@ def _over(migration: Object) -> bool:
 def _adoptable(ordered: Order, existing: list[Object]) -> Object | None:
     """The unfinished VolumeResize that asks for the same."""
     fitting = [one for one in target.newest_first(existing)
-               if ordered.name in (None, one["metadata"]["name"]) and not _over(one) and ordered.equals(from_spec(one["spec"]))]
+               if ordered.name in (None, one["metadata"]["name"]) and not _over(one) and _asks_for(one, ordered)]
     return fitting[0] if fitting else None
+
+
+def _asks_for(migration: Object, ordered: Order) -> bool:
+    try:
+        return ordered.equals(from_spec(migration["spec"]))
+    except UsageError:
+        # Stored by an older definition; its own runner refuses it.
+        return False
 
 
 def _running(migration: Object, job: Object) -> Submitted:

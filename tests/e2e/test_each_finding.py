@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from application import Application
-from namespaces import Namespace
+from namespaces import Namespace, until
 from provocations import PROVOCATIONS, SMALLER
 from recording import Recorder
 
@@ -63,7 +64,12 @@ def look(application: Application, asked: tuple[str, ...]) -> tuple[tuple[Findin
 
 @contextmanager
 def nothing_changes(application: Application) -> Iterator[None]:
-    before = application.namespace.versions()
+    def still() -> dict[tuple[str, str], str] | None:
+        """What a controller has begun to write it shall have written."""
+        first = application.namespace.versions()
+        time.sleep(1)
+        return first if application.namespace.versions() == first else None
+    before = until("nobody writes any more", still)
     yield
     assert application.namespace.versions() == before
 

@@ -107,7 +107,6 @@ PROVOKED: dict[str, tuple[State, str]] = {
                       "serviceaccount/volresize-runner"),
     "pod-security": (answered('pods "x" is forbidden: violates PodSecurity "restricted:latest": root'), "namespace/prod"),
     "admission": (answered('admission webhook "a.b" denied the request: no'), "namespace/prod"),
-    "not-rehearsed": (answered('admission webhook "a.b" does not support dry run'), "namespace/prod"),
     "altered-by-admission": (running().seeing(surroundings=Surroundings(answers=(Answer("statefulset", {"spec": {"a": 1}}, {"spec": {"a": 2}}),))),
                              "statefulset/web"),
     "claim-missing": (running().without_claims(ZEROTH), f"persistentvolumeclaim/{ZEROTH}"),

@@ -1,4 +1,4 @@
-"""The findings once more, from what a real API server answered: looks recorded by tests/e2e/test_each_finding.py (RECORD=1), judged without a cluster.
+"""The findings from what a real API server answered: looks recorded by tests/e2e/test_each_finding.py (RECORD=1), judged without a cluster.
 
 What a real cluster shows beside the one thing that was wrong is part of it: a replica that cannot start has no claim either.
 """

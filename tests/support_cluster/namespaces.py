@@ -61,9 +61,13 @@ class Namespace:
 
     def volresize(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`kubectl volresize ARGUMENTS`; whether it failed is for the test to judge."""
+        return self.volresize_given(None, *arguments)
+
+    def volresize_given(self, given: str | None, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The same with this on its stdin."""
         command = self.plugin(*arguments)
         try:
-            return subprocess.run(command, capture_output=True, text=True, env=self.environment, timeout=_SECONDS)
+            return subprocess.run(command, input=given, capture_output=True, text=True, env=self.environment, timeout=_SECONDS)
         except subprocess.TimeoutExpired as error:
             said = (error.stdout or b"").decode() + (error.stderr or b"").decode()
             raise AssertionError(f"{' '.join(command)}: not within {_SECONDS} s\n{said}") from error

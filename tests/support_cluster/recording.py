@@ -41,14 +41,18 @@ class Recorder(Client):
         except ApiError as error:
             self.answers[f"{verb} {path}"] = {"status": error.status, "message": error.fields["message"], "reason": error.reason}
             raise
-        self.answers[f"{verb} {path}"] = {"answer": _without_noise(answer)}
+        kept = copy.deepcopy(answer)
+        for item in kept if isinstance(kept, list) else [kept]:
+            _without_noise(item, made=verb.startswith("create"))
+        self.answers[f"{verb} {path}"] = {"answer": kept}
         return answer
 
 
-def _without_noise(answer: Any) -> Any:
-    """Who wrote which field, and images of nodes, are half of everything and decide nothing."""
-    kept = copy.deepcopy(answer)
-    for item in kept if isinstance(kept, list) else [kept]:
-        item.get("metadata", {}).pop("managedFields", None)
-        item.get("status", {}).pop("images", None) if item.get("kind") == "Node" else None
-    return kept
+def _without_noise(item: Object, made: bool) -> None:
+    """What is another at each look and decides nothing: who wrote which field, a node's heartbeat, what an object that was only tried is given."""
+    meta = item.get("metadata", {})
+    for key in ("managedFields", *(("uid", "creationTimestamp") if made else ()), *(("resourceVersion",) if item.get("kind") == "Node" else ())):
+        meta.pop(key, None)
+    if item.get("kind") == "Node":
+        conditions = item["status"].get("conditions") or []
+        item["status"] = {"conditions": [{key: one[key] for key in ("type", "status")} for one in conditions]}

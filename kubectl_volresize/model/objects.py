@@ -216,6 +216,11 @@ class Claim(View):
         return tuple(self.spec.get("accessModes") or ())
 
     @property
+    def one_pod(self) -> bool:
+        """No second pod can have it beside the application's (KEP-2485)."""
+        return "ReadWriteOncePod" in self.access_modes
+
+    @property
     def block(self) -> bool:
         return bool(self.spec.get("volumeMode", "Filesystem") == "Block")
 

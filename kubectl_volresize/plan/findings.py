@@ -31,7 +31,7 @@ CODES: dict[str, Code] = {
     "not-smaller": Code(REFUSAL, "The new size is not below what the claim really has."),
     "block-volume": Code(REFUSAL, "The claim is a raw block device, which has no files."),
     "shared-volume": Code(REFUSAL, "The claim may be written to by several nodes."),
-    "one-pod-volume": Code(REFUSAL, "The claim admits a single pod, and the mover would be the second."),
+    "one-pod-volume": Code(ACKNOWLEDGEABLE, "The claim admits a single pod: the whole copy is made while the replica is stopped."),
     "foreign-finalizer": Code(REFUSAL, "A finalizer of somebody else would keep an object that has to be replaced."),
     "volume-missing": Code(REFUSAL, "The PersistentVolume that a claim is bound to does not exist."),
     "pod-not-ready": Code(REFUSAL, "A replica is not Ready: another would be stopped on top."),

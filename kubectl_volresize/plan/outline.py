@@ -12,6 +12,7 @@ from ..model.objects import Claim
 from ..model.request import Request, Target
 from .fit import TreeCounts
 from .pending import done, pending_ordinals, pending_targets
+from .validate import to_measure
 
 # By ordinal and volume.
 Measured = Mapping[tuple[int, str], TreeCounts]
@@ -98,7 +99,7 @@ def _all(cluster: Cluster, request: Request, migration: str) -> Iterator[Action]
     yield Action(CREATE, f"job/{names.job(migration)}", "does the work in the cluster")
     yield Action(CREATE, f"lease/{names.lease(request.statefulset)}", "one runner at a time")
     pending = [(ordinal, pending_targets(cluster, request, ordinal)) for ordinal in pending_ordinals(cluster, request)]
-    measurers = [f"pod/{names.measurer(migration, ordinal, target.name)}" for ordinal, targets in pending for target in targets]
+    measurers = [f"pod/{names.measurer(migration, ordinal, target.name)}" for ordinal, target in to_measure(cluster, request)]
     yield from (Action(CREATE, pod, "counts the data, reads only") for pod in measurers)
     yield from (Action(DELETE, pod, "counted") for pod in sorted(measurers))
     for ordinal, targets in pending:
@@ -106,13 +107,13 @@ def _all(cluster: Cluster, request: Request, migration: str) -> Iterator[Action]
             claim = cluster.claim_of(target.name, request.statefulset, ordinal)
             yield Action(CHANGE, f"persistentvolume/{claim.volume_name if claim else ''}", "reclaim policy Retain: the old data is kept")
     for ordinal, targets in pending:
-        yield from _replica(request, migration, ordinal, targets)
+        yield from _replica(cluster, request, migration, ordinal, targets)
     yield Action(DELETE, f"lease/{names.lease(request.statefulset)}", "all is done")
 
 
-def _replica(request: Request, migration: str, ordinal: int, targets: Sequence[Target]) -> Iterator[Action]:
-    def each(verb: str, kind: str, name: str, why: str) -> Iterator[Action]:
-        for target in targets:
+def _replica(cluster: Cluster, request: Request, migration: str, ordinal: int, targets: Sequence[Target]) -> Iterator[Action]:
+    def each(verb: str, kind: str, name: str, why: str, of: Sequence[Target] = targets) -> Iterator[Action]:
+        for target in of:
             claim = names.claim(target.name, request.statefulset, ordinal)
             known = {"claim": claim, "temporary": names.temporary_claim(target.name, request.statefulset, ordinal),
                      "mover": names.mover(migration, ordinal, target.name)}
@@ -120,9 +121,11 @@ def _replica(request: Request, migration: str, ordinal: int, targets: Sequence[T
 
     pod, statefulset = f"pod/{names.pod(request.statefulset, ordinal)}", f"statefulset/{request.statefulset}"
     yield from each(CREATE, "persistentvolumeclaim", "temporary", "a volume of the new size")
-    yield from each(CREATE, "pod", "mover", "copies beside the running application")
+    late = [target for target in targets if (claim := cluster.claim_of(target.name, request.statefulset, ordinal)) is not None and claim.one_pod]
+    yield from each(CREATE, "pod", "mover", "copies beside the running application", [target for target in targets if target not in late])
     yield Action(CHANGE, pod, "a finalizer holds it, so that nothing takes its place", ordinal)
     yield Action(EVICT, pod, "the replica stops here; the last changes are copied and everything is verified", ordinal)
+    yield from each(CREATE, "pod", "mover", "copies everything: the claim is ReadWriteOncePod", late)
     yield from each(DELETE, "pod", "mover", "the copy is verified")
     yield from each(DELETE, "persistentvolumeclaim", "temporary", "its volume stays, for the claim of the old name")
     yield Action(CHANGE, statefulset, "frozen: its controller must not make an empty claim", ordinal)

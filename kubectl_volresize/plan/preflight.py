@@ -106,9 +106,9 @@ def _claim(cluster: Cluster, claim: Claim, target: Target) -> Iterator[Finding]:
     if shared:
         yield Finding("shared-volume", where, f"has access mode {', '.join(sorted(shared))}: others may write to it during the copy",
                       "leave this volume out")
-    if "ReadWriteOncePod" in claim.access_modes:
-        yield Finding("one-pod-volume", where, "has access mode ReadWriteOncePod: no mover can read it beside the application",
-                      "leave this volume out")
+    if claim.one_pod:
+        yield Finding("one-pod-volume", where, "has access mode ReadWriteOncePod: nothing can read it beside the application, so that its data is "
+                      "counted and copied while the replica is stopped", "leave this volume out", path="spec.accessModes")
     if guests := cluster.guests.get(claim.name):
         yield Finding("claim-in-use", where, f"is used by pod {', '.join(guests)}, which is no replica of the StatefulSet",
                       "delete it, also when it has finished (it keeps the claim from being deleted), and suspend what starts it")

@@ -18,6 +18,9 @@ from .swap_steps import Release
 from .views import VolumeView, final_word, guest, held_by_others, others_not_ready, views, word_is_of
 
 
+_DOES_NOT_FIT = 20  # exit code of the mover
+
+
 def next_for_replica(cluster: Cluster, record: Record, request: Request, ordinal: int) -> Decision:
     """The next step for this replica; Done never: the last step of a replica is ReplicaDone."""
     volumes = views(cluster, record, request, ordinal)
@@ -75,7 +78,9 @@ def _targets(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[Vo
             if view.entry.new_claim_uid:
                 return Stop("Resumable", f"temporary claim {view.entry.new_claim} is gone: somebody deleted it")
             assert view.claim is not None
-            node = _node_of_immediate(cluster, ordinal, view.target.storage_class or view.claim.storage_class)
+            if view.claim.one_pod and not cluster.pods.get(ordinal):
+                return Wait("pod", f"pod of replica {ordinal} is not there", replica=ordinal)
+            node = _node_to_provision_at(cluster, ordinal, view)
             return CreateTarget(ordinal, view.target.name, manifests.target_values(
                 request, view.target, view.claim, cluster.migration.name, cluster.migration.uid, ordinal, cluster.namespace, node))
         if not manifests.is_ours(view.temporary, cluster.migration.uid, ordinal):
@@ -88,13 +93,15 @@ def _targets(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[Vo
     return None
 
 
-def _node_of_immediate(cluster: Cluster, ordinal: int, storage_class: str | None) -> str:
+def _node_to_provision_at(cluster: Cluster, ordinal: int, view: VolumeView) -> str:
     """The pod's node, for a class that binds before there is a pod: its provisioner would choose any node or zone, and the mover has to reach both
-    volumes (seen: Pending for ever). Provisioners obey the annotation in either binding mode; in the other one the scheduler writes it.
+    volumes (seen: Pending for ever). Provisioners obey the annotation in either binding mode; in the other one the scheduler writes it, for a pod
+    that comes only when the replica is stopped if no second one may have the claim: too late to find out that there is no room.
     Source: sig-storage-lib-external-provisioner, provisionClaimOperation."""
-    known, pod = cluster.classes.get(storage_class or ""), cluster.pods.get(ordinal)
+    assert view.claim is not None
+    known, pod = cluster.classes.get(view.target.storage_class or view.claim.storage_class or ""), cluster.pods.get(ordinal)
     immediate = known is not None and known.get("volumeBindingMode", "Immediate") == "Immediate"
-    return pod.node if immediate and pod is not None else ""
+    return pod.node if (immediate or view.claim.one_pod) and pod is not None else ""
 
 
 def _movers(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
@@ -105,6 +112,8 @@ def _movers(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[Vol
                 return Wait("pods-gone", f"mover {view.mover.pod.name} is being deleted", replica=ordinal)
             if _must_go(cluster, ordinal, view.mover.pod, pod) or _is_spent(view, pod):
                 return RemovePod(view.mover.pod.name, view.mover.pod.uid)
+            continue
+        if _is_for_the_stop(view) and not (pod is not None and pod.terminating and pod.held and cluster.shut_down(pod)):
             continue
         # Two movers must never write to one volume, and no mover may read a volume that is neither in use by a live pod nor shut down.
         if pod is None or (pod.terminating and not (pod.held and cluster.shut_down(pod))):
@@ -121,18 +130,25 @@ def _must_go(cluster: Cluster, ordinal: int, mover: Pod, pod: Pod | None) -> boo
     return stray or apart
 
 
+def _is_for_the_stop(view: VolumeView) -> bool:
+    """Its mover can have the claim only while the application's pod is shut down."""
+    return view.claim is not None and view.claim.one_pod
+
+
 def _is_spent(view: VolumeView, pod: Pod | None) -> bool:
-    """Its one last pass was for a stop that is over: somebody has let that pod go, and another one writes by now."""
+    """Its one last pass was for a stop that is over: somebody has let that pod go, and another one writes by now, or waits for the claim."""
     assert view.mover is not None
-    held = pod is not None and pod.held and pod.terminating and word_is_of(str(view.mover.said.get("final")), pod.uid)
-    return view.mover.event == "verified" and not held
+    held = pod is not None and pod.held and pod.terminating
+    if _is_for_the_stop(view) and not held:
+        return True
+    return view.mover.event == "verified" and not (held and pod is not None and word_is_of(str(view.mover.said.get("final")), pod.uid))
 
 
 def _new_volumes(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
     for view in volumes:
-        assert view.temporary is not None and view.mover is not None
+        assert view.temporary is not None
         if not view.temporary.bound:
-            why = view.mover.pod.why_not_running
+            why = view.mover.pod.why_not_running if view.mover is not None else ""
             return Wait("provisioning", f"claim {view.temporary.name} is not Bound yet" + (f" ({why})" if why else ""), poll=0.5, replica=ordinal)
         if view.new is None:
             return Wait("provisioning", f"volume {view.temporary.volume_name} is not there yet", poll=0.5, replica=ordinal)
@@ -171,6 +187,9 @@ def _failures(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[V
             continue
         if mover.event == "failed" or mover.pod.phase in ("Failed", "Succeeded"):
             said = mover.said.get("message") or f"it ended with exit code {mover.pod.exit_code} and no report"
+            if _is_for_the_stop(view) and _DOES_NOT_FIT in (mover.pod.exit_code, mover.said.get("code")):
+                # Of the others this was known before.
+                return Stop("Refused", f"{view.entry.old_claim}: its data does not fit {view.target.size}: {said}")
             return Stop("Resumable", f"the copy of claim {view.entry.old_claim} failed: {said}")
     return None
 
@@ -249,6 +268,10 @@ def _final_pass(cluster: Cluster, record: Record, ordinal: int, pod: Pod, volume
         if view.mover.event == "verified" and view.mover.said.get("final") == word and view.entry.verified != word:
             passes = tuple((view.mover.said.get("report") or {}).get("passes") or ())
             return RememberVerified(ordinal, view.target.name, word, passes)
+    behind = tuple(view for view in volumes if view.mover is not None and view.mover.event not in ("waiting", "verified"))
+    if behind and all(_is_for_the_stop(view) and not view.entry.final for view in behind):
+        words = ", ".join(f"{volume} {word}" for volume, word in _progress(behind))
+        return Wait("final", f"copying replica {ordinal}, which is stopped: {words}", poll=0.1, replica=ordinal, progress=_progress(behind))
     unverified = [view.target.name for view in volumes if view.mover and view.entry.verified != final_word(pod.uid, view.mover.pod)]
     if unverified:
         return Wait("final", f"final pass of replica {ordinal}: {', '.join(unverified)}", poll=0.1, replica=ordinal)

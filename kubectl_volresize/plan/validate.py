@@ -19,16 +19,16 @@ def next_to_validate(cluster: Cluster, record: Record, request: Request) -> Deci
         return finish.copiers_gone(cluster) or Refuse(refused)
     if nothing_to_do(cluster, request):
         return Complete("nothing to do: every claim and the volumeClaimTemplates have the new size already")
-    wanted = _to_measure(cluster, request)
-    if not wanted:
+    pending = pending_ordinals(cluster, request)
+    if not pending:
         return Refuse((_templates_only(request),))
+    wanted = to_measure(cluster, request)
     if decision := _measure(cluster, record, request, wanted):
         return decision
     measured = {(ordinal, target.name): TreeCounts.from_dict(record.volume(ordinal, target.name).measured) for ordinal, target in wanted}
     if too_large := refusals(fit_findings(request, measured)):
         return Refuse(too_large)
     assert cluster.statefulset is not None
-    pending = pending_ordinals(cluster, request)
     return Accept(len(pending), manifests.saved_set(cluster.statefulset), _templates(cluster.statefulset), swap.progress(record, pending))
 
 
@@ -42,8 +42,10 @@ def _templates(statefulset: StatefulSet) -> Object:
     return asked
 
 
-def _to_measure(cluster: Cluster, request: Request) -> tuple[tuple[int, Target], ...]:
-    return tuple((ordinal, target) for ordinal in pending_ordinals(cluster, request) for target in pending_targets(cluster, request, ordinal))
+def to_measure(cluster: Cluster, request: Request) -> tuple[tuple[int, Target], ...]:
+    """Whose data can be counted beside the application."""
+    return tuple((ordinal, target) for ordinal in pending_ordinals(cluster, request) for target in pending_targets(cluster, request, ordinal)
+                 if (claim := cluster.claim_of(target.name, request.statefulset, ordinal)) is not None and not claim.one_pod)
 
 
 def _measure(cluster: Cluster, record: Record, request: Request, wanted: tuple[tuple[int, Target], ...]) -> Decision | None:

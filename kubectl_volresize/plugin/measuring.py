@@ -11,7 +11,7 @@ from ..model.request import Request, Target
 from ..plan import manifests
 from ..plan.fit import TreeCounts
 from ..plan.outline import Measured
-from ..plan.pending import done
+from ..plan.validate import to_measure
 from .place import Place
 
 _POLL = 0.5
@@ -28,8 +28,8 @@ class NotMeasured(VolresizeError):
 def measure(place: Place, cluster: Cluster, request: Request, migration: str) -> Measured:
     """Counts by ordinal and volume, of those that are to be migrated. Raises NotMeasured, ApiError; no pod is left in any case."""
     assert cluster.statefulset is not None
-    wanted = [(ordinal, target, claim) for ordinal in cluster.statefulset.ordinals for target in request.targets
-              if (claim := cluster.claim_of(target.name, request.statefulset, ordinal)) is not None and claim.bound and not done(claim, target)]
+    wanted = [(ordinal, target, claim) for ordinal, target in to_measure(cluster, request)
+              if (claim := cluster.claim_of(target.name, request.statefulset, ordinal)) is not None and claim.bound]
     started: dict[tuple[int, str], Object] = {}
     try:
         for ordinal, target, claim in wanted:

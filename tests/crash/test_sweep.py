@@ -6,13 +6,14 @@ import pytest
 from fake_api import EAGER, RANDOM
 from sweep import Sweeping, Way
 from troubles import DEATHS, DEATHS_AND_TURNS, REFUSED_READS, REFUSED_WRITES, SLEEP, STALE, TWO_DEATHS
-from ways import POLICIES, ends_of, fresh, resumed, rolled_back, turned
+from ways import POLICIES, ends_of, fresh, of_one_pod, resumed, rolled_back, turned
 
 _SIZES = [(replicas, volumes) for replicas in (1, 2, 3) for volumes in (1, 2)]
 _MOMENTS = 8  # at which a user turns away, for one way
 # Runs for one way; the larger ways take longer, and their replicas do the same one after the other.
 _MOST = {(1, 1): 100, (1, 2): 40, (2, 1): 25, (2, 2): 12, (3, 1): 12, (3, 2): 6}
 _FRESH = [fresh(replicas, volumes, policy) for replicas, volumes in _SIZES for policy in POLICIES]
+_ONE_POD = [of_one_pod(fresh(1, 2, "Parallel")), of_one_pod(fresh(2, 1)), of_one_pod(fresh(2, 1, "OrderedReady", RANDOM, 5))]
 _SMALL = [fresh(1, 1), fresh(1, 2, "Parallel"), fresh(2, 1)]
 _AT_RANDOM = [fresh(replicas, volumes, policy, RANDOM, seed) for seed, (replicas, volumes, policy) in
               enumerate([(1, 1, "OrderedReady"), (1, 2, "Parallel"), (2, 1, "OrderedReady"), (3, 1, "Parallel")])]
@@ -31,8 +32,20 @@ def test_a_runner_that_dies_at_any_call_is_followed_by_one_that_ends_the_same(wa
     sweep("one death", way, DEATHS, _most(way))
 
 
+@pytest.mark.parametrize("way", _ONE_POD, ids=_named)
+def test_so_it_is_when_the_copy_is_made_in_the_stop(way: Way, sweep: Sweeping) -> None:
+    sweep("one death, volumes of one pod", way, DEATHS, 40)
+
+
+@pytest.mark.parametrize("way", _ONE_POD[:2], ids=_named)
+@pytest.mark.parametrize("number", range(_MOMENTS))
+def test_who_turns_away_then_is_obeyed_too(way: Way, number: int, sweep: Sweeping) -> None:
+    for turn in turned(way, _MOMENTS)[2 * number:2 * number + 2]:
+        sweep("turned away, volumes of one pod", turn, DEATHS, 4)
+
+
 @pytest.mark.parametrize("way", _AT_RANDOM, ids=_named)
-def test_so_it_is_when_controllers_act_late_and_in_any_order(way: Way, sweep: Sweeping) -> None:
+def test_so_it_is_when_controllers_controllers_act_late_and_in_any_order(way: Way, sweep: Sweeping) -> None:
     sweep("one death, controllers at random", way, DEATHS, 15)
 
 

@@ -24,7 +24,12 @@ def fresh(replicas: int, volumes: int, policy: str = "OrderedReady", mode: str =
 
 
 def _submit(api: FakeApi, names: list[str]) -> None:
-    submit(api, {name: _NEW[name] for name in names})
+    submit(api, {name: _NEW[name] for name in names}, acknowledge=["one-pod-volume"])
+
+
+def of_one_pod(way: Way) -> Way:
+    """The same with volumes that nobody reads beside the application."""
+    return replace(way, name=f"{way.name}-one-pod", cluster=replace(way.cluster, access_mode="ReadWriteOncePod"))
 
 
 def ends_of(ways: list[Way]) -> tuple[End, ...]:

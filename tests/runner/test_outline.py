@@ -1,6 +1,8 @@
 """What `plan` announces is what a migration writes, in that order."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from builders import NAMESPACE, SET, submit, three_replicas
 from fake_api import FakeApi
@@ -35,9 +37,10 @@ def announced(planned: tuple[Action, ...]) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("replicas", [1, 3])
 @pytest.mark.parametrize("volumes", [{"data": "1Gi"}, {"data": "1Gi", "logs": "500Mi"}])
-def test_what_is_announced_is_what_is_done(replicas: int, volumes: dict[str, str]) -> None:
-    api = three_replicas(volumes, replicas=replicas).build()
-    submit(api, dict.fromkeys(volumes, "100Mi"))
+@pytest.mark.parametrize("mode", ["ReadWriteOnce", "ReadWriteOncePod"])
+def test_what_is_announced_is_what_is_done(replicas: int, volumes: dict[str, str], mode: str) -> None:
+    api = replace(three_replicas(volumes, replicas=replicas), access_mode=mode).build()
+    submit(api, dict.fromkeys(volumes, "100Mi"), acknowledge=["one-pod-volume"])
     migration = api.find("volumeresizes", NAMESPACE, SET)
     assert migration is not None
     with api.connected() as client:

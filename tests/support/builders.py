@@ -24,6 +24,7 @@ class Cluster:
     volumes: dict[str, str] = field(default_factory=lambda: {"data": "1Gi"})
     policy: str = "OrderedReady"
     storage_class: str = STANDARD
+    access_mode: str = "ReadWriteOnce"
     reclaim_policy: str = "Delete"
     budgets: tuple[Object, ...] = ()
     set_fields: Object = field(default_factory=dict)
@@ -59,7 +60,7 @@ class Cluster:
         labels = {"app": self.name}
         container = {"name": "app", "image": "example.test/app:1", "volumeMounts": [{"name": name, "mountPath": f"/{name}"} for name in self.volumes]}
         claims = [{"metadata": {"name": name},
-                   "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": self.storage_class, "resources": {"requests": {"storage": size}}}}
+                   "spec": {"accessModes": [self.access_mode], "storageClassName": self.storage_class, "resources": {"requests": {"storage": size}}}}
                   for name, size in self.volumes.items()]
         return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": self.name, "namespace": self.namespace, "labels": labels},
                 "spec": {"replicas": self.replicas, "serviceName": self.name, "selector": {"matchLabels": labels}, "podManagementPolicy": self.policy,

@@ -1,6 +1,8 @@
 """Writes docs/findings.md from the findings in plan/findings.py: python hack/findings.py > docs/findings.md"""
 from __future__ import annotations
 
+from pathlib import Path
+
 from kubectl_volresize.plan.findings import ACKNOWLEDGEABLE, CODES, REFUSAL, WARNING
 
 _HEAD = """# What is checked before anything is touched
@@ -10,22 +12,10 @@ before it begins. What you may not read is left to the Job, which says so. This 
 """
 _EXAMPLE = """## What a refusal looks like
 
-Seen on a real cluster (`tests/e2e/test_refused_in_cluster.py` brings it about):
+Seen on a real cluster; `tests/e2e/provocations.py` brings each of it about:
 
 ```
-$ kubectl volresize submit app --volume data=32Mi
-error: refused, nothing was created; 5 reasons:
-  pod/app-0 runs on node volresize-test-1, which takes no new pods: once stopped it can only start elsewhere, if its volumes allow that
-      fix: kubectl uncordon volresize-test-1, or accept it: --acknowledge node-cordoned
-  limitrange/claims does not allow a claim of 32Mi (volume data): min is 64Mi
-      fix: choose a size within its limits, or change spec.limits[0].min.storage
-  resourcequota/claims leaves 22Mi of requests.storage; at the peak 32Mi more are needed
-      fix: raise spec.hard[requests.storage] by 10Mi or more while the migration runs
-  resourcequota/claims leaves 0 of persistentvolumeclaims; at the peak 1 more are needed
-      fix: raise spec.hard[persistentvolumeclaims] by 1 or more while the migration runs
-  statefulset/app belongs to ConfigMap/owner, whose operator may put the old size back or create the set itself while it is exchanged
-      fix: pause that operator and set the new size in configmap/owner, or accept it: --acknowledge owned-set
-```
+{transcript}```
 """
 _GRADES = (
     (REFUSAL, "Refusals", "Nothing starts: exit code 4, or phase Failed with reason Refused when the Job finds it."),
@@ -42,7 +32,7 @@ def page() -> str:
         lines += [f"## {title}", "", meaning, "", "| Code | |", "|---|---|"]
         lines += [f"| `{code}` | {one.meaning} |" for code, one in CODES.items() if one.severity == severity]
         lines.append("")
-    return "\n".join([*lines, _EXAMPLE]).rstrip() + "\n"
+    return "\n".join([*lines, _EXAMPLE.format(transcript=(Path(__file__).parent / "refused.txt").read_text())]).rstrip() + "\n"
 
 
 if __name__ == "__main__":

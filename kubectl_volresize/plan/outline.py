@@ -10,8 +10,9 @@ from ..model import names
 from ..model.cluster import Cluster
 from ..model.objects import Claim
 from ..model.request import Request, Target
-from .fit import TreeCounts
+from .fit import TreeCounts, Verdict
 from .pending import done, pending_ordinals, pending_targets
+from .preflight import verdict
 from .validate import to_measure
 
 # By ordinal and volume.
@@ -25,8 +26,8 @@ _STOP_SECONDS, _NAMES_A_SECOND = 4.0, 50_000
 
 @dataclass(frozen=True)
 class Row:
-    """One volume of one replica; sizes as quantities, classes None for the cluster's default, `is_done` when nothing is left to do; `measured` when
-    its data was counted."""
+    """One volume of one replica; sizes as quantities, classes None for the cluster's default, `is_done` when nothing is left to do; `measured` and
+    `fit` when its data was counted."""
 
     replica: int
     node: str
@@ -39,6 +40,7 @@ class Row:
     new_storage_class: str | None
     is_done: bool
     measured: TreeCounts | None = None
+    fit: Verdict | None = None
 
     @property
     def copy_seconds(self) -> float | None:
@@ -54,11 +56,13 @@ class Row:
         """As in JSON output."""
         keys = {"persistent_volume": "persistentVolume", "new_size": "newSize", "storage_class": "storageClass",
                 "new_storage_class": "newStorageClass", "is_done": "done"}
-        plain = {keys.get(key, key): value for key, value in asdict(self).items() if key != "measured"}
-        if self.measured is None:
+        plain = {keys.get(key, key): value for key, value in asdict(self).items() if key not in ("measured", "fit")}
+        if self.measured is None or self.fit is None:
             return {**plain, "measured": None}
+        fit = {"fits": self.fit.fits, "neededBytes": self.fit.needed_bytes, "availableBytes": self.fit.available_bytes,
+               "neededInodes": self.fit.needed_inodes, "availableInodes": self.fit.available_inodes}
         return {**plain, "measured": {"bytes": self.measured.bytes, "inodes": self.measured.inodes, "copySeconds": round(self.copy_seconds or 0, 1),
-                                      "stopSeconds": round(self.stop_seconds or 0, 1)}}
+                                      "stopSeconds": round(self.stop_seconds or 0, 1), **fit}}
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,12 @@ class Action:
 def rows(cluster: Cluster, request: Request, measured: Measured) -> tuple[Row, ...]:
     """All replicas, in the order in which they are migrated."""
     assert cluster.statefulset is not None
-    return tuple(replace(_row(cluster, request, ordinal, target), measured=measured.get((ordinal, target.name)))
+    return tuple(_with_counts(_row(cluster, request, ordinal, target), request, target, measured.get((ordinal, target.name)))
                  for ordinal in reversed(cluster.statefulset.ordinals) for target in request.targets)
+
+
+def _with_counts(row: Row, request: Request, target: Target, counts: TreeCounts | None) -> Row:
+    return row if counts is None else replace(row, measured=counts, fit=verdict(request, target, counts))
 
 
 def _row(cluster: Cluster, request: Request, ordinal: int, target: Target) -> Row:

@@ -11,7 +11,7 @@ from ..model.quantity import human
 from ..model.request import Request, Target
 from . import rights
 from .findings import Finding
-from .fit import TreeCounts, ext4_of_size, fits, project_usage
+from .fit import TreeCounts, Verdict, ext4_of_size, fits, project_usage
 from .limits import limit_findings, quota_findings
 from .ownership import autoscalers, managers, vertical_autoscalers
 from .pending import done, pending_ordinals, pending_targets
@@ -185,15 +185,20 @@ def _storage(cluster: Cluster, statefulset: StatefulSet, request: Request) -> It
     return storage_findings(cluster, request)
 
 
+def verdict(request: Request, target: Target, counts: TreeCounts) -> Verdict:
+    """Whether the data fits a new volume of the target's size, with the head room. What the class makes of it is not known: ext4 with its reserve."""
+    geometry = ext4_of_size(target.bytes)
+    return fits(project_usage(counts, geometry), geometry, request.head_room)
+
+
 def fit_findings(request: Request, measured: dict[tuple[int, str], TreeCounts]) -> tuple[Finding, ...]:
     """Volumes whose data does not fit the new size, with numbers. `measured`: counts by (ordinal, volume)."""
     found = []
     for (ordinal, volume), counts in sorted(measured.items(), key=lambda item: (-item[0][0], item[0][1])):
         target = request.target(volume)
-        geometry = ext4_of_size(target.bytes)
-        verdict = fits(project_usage(counts, geometry), geometry, request.head_room)
-        if not verdict.fits:
+        judged = verdict(request, target, counts)
+        if not judged.fits:
             found.append(Finding("does-not-fit", f"persistentvolumeclaim/{names.claim(volume, request.statefulset, ordinal)}",
-                                 f"its data does not fit {target.size}: {verdict.sentence}",
+                                 f"its data does not fit {target.size}: {judged.sentence}",
                                  "choose a larger newSize, delete data, or lower headRoomPercent"))
     return tuple(found)

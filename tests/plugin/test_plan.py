@@ -98,6 +98,7 @@ def test_with_measure_it_is_counted_whether_the_data_fits_and_no_pod_is_left(api
     volumes = found["volumes"]
     assert isinstance(volumes, list) and len(volumes) == 3
     for volume in volumes:
+        assert volume["measured"]["fits"] is True and 0 < volume["measured"]["neededBytes"] < volume["measured"]["availableBytes"] < 500 << 20
         assert volume["measured"]["inodes"] > 0 and volume["measured"]["copySeconds"] >= 0 and volume["measured"]["stopSeconds"] >= 4
     assert written(api) == ["create pods"] * 3 + ["delete pods"] * 3
     assert [pod["metadata"]["name"] for pod in api.store.all("pods", NAMESPACE)] == ["web-0", "web-1", "web-2"]
@@ -108,6 +109,8 @@ def test_data_that_does_not_fit_is_a_reason_with_numbers(api: FakeApi, plugin: P
         api.sizes[volume["metadata"]["name"]] = TreeCounts(files=3, directories=1, bytes=600 << 20, allocated=600 << 20, inodes=4)
     answer = plugin(*PLAN, "--measure")
     assert answer.code == 4 and answer.out.count("[does-not-fit]") == 3 and "600Mi" in answer.out
+    rows = [line.split() for line in answer.out.splitlines()[:4]]
+    assert [row[rows[0].index("FITS")] for row in rows[1:]] == ["no"] * 3
 
 
 def test_who_may_not_start_pods_is_told_so_and_none_is_left(api: FakeApi, plugin: Plugin) -> None:

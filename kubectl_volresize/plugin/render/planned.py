@@ -38,16 +38,18 @@ def _volumes(rows: Sequence[Row]) -> str:
     lines = [[str(row.replica), row.node, row.volume, row.size, "(has it)" if row.is_done else row.new_size, row.storage_class or "",
               row.new_storage_class or "", row.persistent_volume] for row in rows]
     if any(row.measured is not None for row in rows):
-        header += ["DATA", "INODES", "COPY", "STOP"]
+        header += ["DATA", "INODES", "NEEDS", "ROOM", "FITS", "COPY", "STOP"]
         for line, row in zip(lines, rows):
             line += _measured(row)
     return table(header, lines)
 
 
 def _measured(row: Row) -> list[str]:
-    if row.measured is None or row.copy_seconds is None or row.stop_seconds is None:
-        return ["", "", "", ""]
-    return [human(row.measured.bytes), str(row.measured.inodes), f"~{span(max(row.copy_seconds, 1))}", f"~{span(row.stop_seconds)}"]
+    """`NEEDS` of `ROOM`: bytes, the head room included."""
+    if row.measured is None or row.fit is None or row.copy_seconds is None or row.stop_seconds is None:
+        return [""] * 7
+    fit = [human(row.fit.needed_bytes), human(row.fit.available_bytes), "yes" if row.fit.fits else "no"]
+    return [human(row.measured.bytes), str(row.measured.inodes), *fit, f"~{span(max(row.copy_seconds, 1))}", f"~{span(row.stop_seconds)}"]
 
 
 def _written(plan: result.Planned) -> list[str]:

@@ -15,7 +15,7 @@ from test_refused_in_cluster import refused_by_submit
 from test_three_replicas import ready
 from test_two_volumes import RETENTION, claims_are_owned
 
-from kubectl_volresize.model.cluster import Object
+from kubectl_volresize.model.objects import Object
 
 pytestmark = pytest.mark.cluster
 SMALLER = ("--volume", "data=32Mi")
@@ -279,3 +279,26 @@ def test_scaled_up_first_it_migrates_too_and_alone(back: Beyond) -> None:
     assert application.namespace.migration(f"{NAME}-2")["status"]["progress"] == "1/1"
     assert application.marks() == application.expected_marks() and sizes(application) == {0: "32Mi", 1: "32Mi"}
     assert application.claim(0) == first and application.namespace.nothing_left() == []
+
+
+# -- OnDelete: its currentRevision never follows an update
+
+
+@pytest.fixture(scope="module")
+def on_delete(new_namespace: Callable[[], Namespace]) -> Application:
+    """Updated once, and its pod was deleted since, as such a set wants it."""
+    application = Application(new_namespace(), spec={"updateStrategy": {"type": "OnDelete"}})
+    application.start()
+    application.namespace.apply(application.manifest(greeting="updated"))
+    application.namespace.kubectl("delete", "pod", "app-0")
+    application.ready()
+    return application
+
+
+def test_a_set_that_is_updated_by_deletion_migrates_though_its_revisions_differ_for_ever(on_delete: Application) -> None:
+    status = on_delete.the_set()["status"]
+    assert status["currentRevision"] != status["updateRevision"]
+    migrate(on_delete)
+    assert on_delete.marks() == on_delete.expected_marks() and sizes(on_delete) == {0: "32Mi"}
+    assert on_delete.run(0, "echo $GREETING").strip() == "updated"
+    assert on_delete.the_set()["spec"]["updateStrategy"]["type"] == "OnDelete" and on_delete.namespace.nothing_left() == []

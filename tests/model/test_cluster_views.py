@@ -171,3 +171,11 @@ def test_what_keeps_a_pod_from_running_is_told_in_the_words_of_the_scheduler_or_
     assert pod(0, status=pending).why_not_running == "Unschedulable: 0/2 nodes"
     assert pod(0, states=({"waiting": {"reason": "ImagePullBackOff"}},)).why_not_running == "ImagePullBackOff"
     assert pod(0).why_not_running == ""
+
+
+def test_a_set_that_is_updated_by_deletion_is_never_in_a_rollout() -> None:
+    """Its currentRevision stays behind for ever; what each pod runs is its own business."""
+    apart = {"currentRevision": "web-old"}
+    assert "differ" in states.statefulset(status=apart).rolling
+    assert states.statefulset(status=apart, updateStrategy={"type": "OnDelete"}).rolling == ""
+    assert "not seen" in states.statefulset(status={"observedGeneration": 0}, updateStrategy={"type": "OnDelete"}).rolling

@@ -63,3 +63,11 @@ def test_a_mover_that_cannot_be_scheduled_is_not_waited_for_as_if_it_copied() ->
     wait = next_for_replica(state.cluster, state.record, state.request, states.REPLICA)
     assert isinstance(wait, Wait) and "0/2 nodes are available" in wait.reason
     assert waits.LIMITS[wait.kind] == waits.Limit(600, waits.STOP)
+
+
+def test_a_pod_that_would_come_back_at_another_revision_is_not_stopped() -> None:
+    """OnDelete: somebody changed the template meanwhile, and did not delete the pod."""
+    state = states.copied().with_pod(states.REPLICA, states.pod(states.REPLICA, revision="web-old"))
+    state = state.with_set(states.statefulset(updateStrategy={"type": "OnDelete"}))
+    wait = next_for_replica(state.cluster, state.record, state.request, states.REPLICA)
+    assert isinstance(wait, Wait) and wait.kind == "rollout" and "another revision" in wait.reason

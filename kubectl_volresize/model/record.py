@@ -34,7 +34,8 @@ class VolumeRecord:
     """One volume of one replica. `passes` are the mover's figures: [{pass, kind, read_bytes, written_bytes, seconds}]; sizes are quantities.
 
     `verified_at` RFC 3339: the old volume holds the data of this moment. `forward`: on the way back, where old and new have changed places, the entry
-    as it was, as JSON. `cleaned`: the volume that was kept is gone, by the user's wish.
+    as it was, as JSON. `copied`: {bytes, totalBytes, files, bytesPerSecond, secondsLeft} of the
+    pass at work. `cleaned`: the volume that was kept is gone, by the user's wish.
     """
 
     volume: str = _as("volumeName", "")
@@ -61,6 +62,7 @@ class VolumeRecord:
     bytes: int | None = _as("bytes", None)
     files: int | None = _as("files", None)
     progress: str = _as("progress", "")
+    copied: Object = _as("copied", {})
     message: str = _as("message", "")
 
     @property

@@ -13,7 +13,7 @@ from ..model.request import Request
 from . import manifests, swap
 from .findings import Finding
 from .replica_steps import BeginReplica, CreateTarget, Hold, RememberTarget, RememberVerified, StartMover, TellMover
-from .steps import AskHuman, Decision, KeepVolume, RemovePod, Step, Stop, Wait
+from .steps import AskHuman, Decision, KeepVolume, Progress, RemovePod, Step, Stop, Wait
 from .swap_steps import Release
 from .views import VolumeView, final_word, guest, held_by_others, others_not_ready, views, word_is_of
 
@@ -225,7 +225,7 @@ def hold_or_wait(cluster: Cluster, request: Request, ordinal: int, pod: Pod, obs
 def _not_yet(cluster: Cluster, statefulset: StatefulSet | None, ordinal: int, volumes: tuple[VolumeView, ...]) -> Wait | None:
     if any(view.mover is not None and view.mover.event != "waiting" for view in volumes):
         progress = _progress(volumes)
-        words = ", ".join(f"{volume} {word}" for volume, word in progress)
+        words = ", ".join(f"{one.volume} {one.word}" for one in progress)
         return Wait("copying", f"copying replica {ordinal} while it runs: {words}", replica=ordinal, progress=progress)
     if statefulset is None or statefulset.terminating:
         return Wait("pod", "the StatefulSet is gone or going", replica=ordinal)
@@ -243,8 +243,17 @@ def _not_yet(cluster: Cluster, statefulset: StatefulSet | None, ordinal: int, vo
     return None
 
 
-def _progress(volumes: tuple[VolumeView, ...]) -> tuple[tuple[str, str], ...]:
-    return tuple((view.target.name, _how_far(view.mover.said if view.mover else {})) for view in volumes)
+# From the mover's words to those of the record.
+_FIGURES = {"bytes": "bytes", "total_bytes": "totalBytes", "files": "files", "rate": "bytesPerSecond", "eta": "secondsLeft"}
+
+
+def _progress(volumes: tuple[VolumeView, ...]) -> tuple[Progress, ...]:
+    found = []
+    for view in volumes:
+        said = view.mover.said if view.mover else {}
+        copied = {name: int(said[key]) for key, name in _FIGURES.items() if isinstance(said.get(key), (int, float))}
+        found.append(Progress(view.target.name, _how_far(said), copied))
+    return tuple(found)
 
 
 def _how_far(said: Object) -> str:
@@ -270,8 +279,9 @@ def _final_pass(cluster: Cluster, record: Record, ordinal: int, pod: Pod, volume
             return RememberVerified(ordinal, view.target.name, word, passes)
     behind = tuple(view for view in volumes if view.mover is not None and view.mover.event not in ("waiting", "verified"))
     if behind and all(_is_for_the_stop(view) and not view.entry.final for view in behind):
-        words = ", ".join(f"{volume} {word}" for volume, word in _progress(behind))
-        return Wait("final", f"copying replica {ordinal}, which is stopped: {words}", poll=0.1, replica=ordinal, progress=_progress(behind))
+        progress = _progress(behind)
+        words = ", ".join(f"{one.volume} {one.word}" for one in progress)
+        return Wait("final", f"copying replica {ordinal}, which is stopped: {words}", poll=0.1, replica=ordinal, progress=progress)
     unverified = [view.target.name for view in volumes if view.mover and view.entry.verified != final_word(pod.uid, view.mover.pod)]
     if unverified:
         return Wait("final", f"final pass of replica {ordinal}: {', '.join(unverified)}", poll=0.1, replica=ordinal)

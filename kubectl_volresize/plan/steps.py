@@ -6,7 +6,7 @@ and the steps of the whole; those of a replica stand in replica_steps.py, swap_s
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from ..model import labels
 from ..model.objects import Object
@@ -36,6 +36,14 @@ class Step:
         return record
 
 
+class Progress(NamedTuple):
+    """How far the copy of a volume is: a word, and figures as VolumeRecord.copied has them."""
+
+    volume: str
+    word: str
+    copied: Object = {}
+
+
 @dataclass(frozen=True)
 class Wait:
     """Nothing to do until the cluster changes. `kind` names the row in waits.LIMITS, `grace` seconds are added to its limit; `poll` seconds;
@@ -45,16 +53,16 @@ class Wait:
     reason: str
     poll: float = 1.0
     replica: int | None = None
-    progress: tuple[tuple[str, str], ...] = ()
+    progress: tuple[Progress, ...] = ()
     meanwhile: Step | None = None
     fallback: Step | None = None
     grace: float = 0.0
 
     def recorded(self, record: Record) -> Record:
-        """The record with what is waited for, and how far each volume's copy is (`progress`: volume and a word)."""
-        for volume, word in self.progress:
+        """The record with what is waited for, and how far each volume's copy is."""
+        for volume, word, copied in self.progress:
             if self.replica is not None:
-                record = record.with_volume(self.replica, volume, progress=word, phase="Waiting" if word == "100%" else "Copying")
+                record = record.with_volume(self.replica, volume, progress=word, copied=copied, phase="Waiting" if word == "100%" else "Copying")
         return replace(record, message=self.reason)
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
 """What a verb hands up: frozen values, never text on a terminal. render/ is the only room that prints them."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -117,13 +117,22 @@ class Outcome:
     advice: tuple[str, ...] = ()
 
 
-Item = LogLine | Notice | Outcome
+@dataclass(frozen=True)
+class Seen:
+    """A VolumeResize that says something else than before."""
+
+    migration: Object
+
+
+Item = LogLine | Notice | Outcome | Seen
 
 
 @dataclass(frozen=True)
 class Following(Result):
-    """A log, read while it is printed. `before` is printed first, `interrupted` on ^C; the exit code is that of the last Outcome in `items`."""
+    """What comes, read while it is printed. `before` is printed first, `interrupted` on ^C; the exit code is that of the last Outcome in `items`.
+    `look`: the VolumeResize as it is now, for a view of it on a terminal; called in a thread of its own."""
 
     items: Iterator[Item] = iter(())
     before: Result | None = None
     interrupted: tuple[str, ...] = ()
+    look: Callable[[], Object | None] | None = None

@@ -20,6 +20,7 @@ VOLUME_PHASES = SCHEMA["properties"]["volumeStatuses"]["items"]["properties"]["p
 words = st.text(max_size=20)
 counts = st.integers(0, 1 << 60)
 free = st.dictionaries(st.text("abc", min_size=1, max_size=5), counts | words | st.lists(words, max_size=2), max_size=3)
+figures = st.dictionaries(st.sampled_from(["bytes", "totalBytes", "files", "bytesPerSecond", "secondsLeft"]), counts)
 times = st.sampled_from(["2026-01-01T00:00:00Z", "2026-12-31T23:59:59Z"])
 ordinals = st.integers(0, 1000)
 sometimes = st.none() | counts
@@ -27,7 +28,7 @@ sometimes = st.none() | counts
 
 def _volumes() -> st.SearchStrategy[VolumeRecord]:
     plain = {spec.name: words for spec in fields(VolumeRecord)} | {"verified_at": st.just("") | times, "cleaned": st.none() | st.booleans()}
-    return st.builds(VolumeRecord, **{**plain, "replica": ordinals, "phase": st.sampled_from(VOLUME_PHASES), "measured": free, "bytes": sometimes,
+    return st.builds(VolumeRecord, **{**plain, "replica": ordinals, "phase": st.sampled_from(VOLUME_PHASES), "measured": free, "copied": figures, "bytes": sometimes,
                                       "files": sometimes, "passes": st.none() | st.lists(free, max_size=2)})
 
 

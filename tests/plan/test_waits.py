@@ -8,7 +8,7 @@ import pytest
 
 from kubectl_volresize.model.record import Record
 from kubectl_volresize.plan import waits
-from kubectl_volresize.plan.steps import Wait
+from kubectl_volresize.plan.steps import Progress, Wait
 
 PACKAGE = Path(waits.__file__).parents[1]
 # What names a row: the kind of a Wait, and what an executor gives when a step has to be tried later.
@@ -57,7 +57,9 @@ def test_once_claims_may_be_gone_no_wait_ends_with_going_back() -> None:
 
 def test_what_is_waited_for_is_recorded_with_how_far_each_copy_is() -> None:
     before = Record().with_volume(2, "data", phase="Copying").with_volume(2, "logs", phase="Copying")
-    after = Wait("copying", "copying replica 2", replica=2, progress=(("data", "42%"), ("logs", "100%"))).recorded(before)
+    progress = (Progress("data", "42%", {"files": 7}), Progress("logs", "100%"))
+    after = Wait("copying", "copying replica 2", replica=2, progress=progress).recorded(before)
     assert after.message == "copying replica 2"
+    assert [entry.copied for entry in after.volumes] == [{"files": 7}, {}]
     assert [(entry.progress, entry.phase) for entry in after.volumes] == [("42%", "Copying"), ("100%", "Waiting")]
     assert [(entry.progress, entry.phase) for entry in before.volumes] == [("", "Copying"), ("", "Copying")]

@@ -15,6 +15,7 @@ from ..options import Where, cluster_options, output_option
 from ..outcome import advice
 from ..place import Place, connect
 from ..target import find
+from ..watching import looking
 
 
 class NotStarted(VolresizeError):
@@ -52,7 +53,7 @@ def command(where: Where, target: str, following: bool, timeout: float | None, o
 def followed(place: Place, name: str, timeout: float | None, output: str, before: result.Result | None = None) -> result.Following:
     """The log as it comes, after `before` was printed."""
     again = f"Follow it again: {place.command('logs', f'vr/{name}', '-f')}"
-    return result.Following(output=output, before=before, items=follow(place, name, Deadline.after(timeout)),
+    return result.Following(output=output, before=before, items=follow(place, name, Deadline.after(timeout)), look=looking(place, name),
                             interrupted=("Stopped following; the migration goes on in the cluster.", again))
 
 

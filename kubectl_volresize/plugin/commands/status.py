@@ -15,24 +15,37 @@ from ..options import Where, cluster_options, output_option
 from ..outcome import advice
 from ..place import Place, connect
 from ..target import NotInstalled, find, newest_first
+from ..watching import watched
 
 
 @click.command("status", short_help="Show how far migrations are, and what to do next")
 @click.argument("target", required=False, shell_complete=targets)
 @cluster_options
+@click.option("-w", "--watch", "watching", is_flag=True, help="Watch TARGET until it is over; the exit code is its outcome")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+              help="With --watch: stop watching after this time, with exit code 124")
 @click.option("-A", "--all-namespaces", is_flag=True, help="List migrations of all namespaces")
 @output_option(result.TEXT, result.WIDE, result.JSON, result.YAML, result.NAME)
-def command(where: Where, target: str | None, all_namespaces: bool, output: str) -> result.Result:
+def command(where: Where, target: str | None, watching: bool, timeout: float | None, all_namespaces: bool, output: str) -> result.Result:
     """Show how far migrations are, and what to do next
 
     TARGET is a StatefulSet (its newest migration), sts/NAME or vr/NAME. Without it, all migrations of the namespace are listed.
+
+    On a terminal --watch shows all replicas and volumes, how far they are and for how long each was stopped; else a line each time that something
+    else is to be said, and with -o json the VolumeResize as one line of JSON. ^C ends the watching alone.
     """
+    if watching and (target is None or output not in (result.TEXT, result.JSON)):
+        raise UsageError("--watch takes a TARGET, and -o text or json")
+    if timeout is not None and not watching:
+        raise UsageError("--timeout needs --watch")
     if target and all_namespaces:
         raise UsageError("TARGET and -A do not go together: name the namespace with -n")
     place = connect(where)
     if target is None:
         return _listing(place, all_namespaces, output)
     migration = find(place, target)
+    if watching:
+        return watched(place, migration["metadata"]["name"], timeout, output)
     waiting, next_steps = _state_of_runner(place, migration)
     return result.Details(output=output, migration=migration, now=time.time(), waiting=waiting, next_steps=next_steps)
 

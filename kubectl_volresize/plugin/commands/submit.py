@@ -12,6 +12,7 @@ from ..options import Where, cluster_options, dry_run_option, output_option, req
 from ..order import Flags, order, place_of
 from ..submission import NothingToDo, every_refusal, submit, what_no_job_could_judge
 from .install import Installation, install
+from ..watching import watched
 from .logs import followed
 
 _UNCHANGED = 3
@@ -21,14 +22,17 @@ _UNCHANGED = 3
 @request_options
 @click.option("--install", "with_install", is_flag=True, help="Install first what is missing in cluster and namespace, if you may")
 @click.option("--follow", "following", is_flag=True, help="Then follow the log, like logs -f")
+@click.option("--wait", "waiting", is_flag=True, help="Then watch it until it is over, like status --watch; the exit code is its outcome")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+              help="With --wait or --follow: stop after this time, with exit code 124; the migration goes on")
 @click.option("--validate", type=bool, default=True, metavar="BOOL",
               help="false: only say what speaks against it, and let the Job judge  [default: true]")
 @click.option("--error-unchanged", is_flag=True, help="Exit with 3 when there is nothing to do")
 @cluster_options
 @dry_run_option
 @output_option(result.TEXT, result.JSON, result.YAML, result.NAME)
-def command(where: Where, with_install: bool, following: bool, validate: bool, error_unchanged: bool, dry_run: str, output: str,
-            **flags: Any) -> result.Result:
+def command(where: Where, with_install: bool, following: bool, waiting: bool, timeout: float | None, validate: bool, error_unchanged: bool,
+            dry_run: str, output: str, **flags: Any) -> result.Result:
     """Check a request, then start a Job that makes the volumes of StatefulSet SET smaller
 
     Everything that speaks against it is said at once, and nothing is created then (exit code 4). Otherwise a VolumeResize and a Job are created;
@@ -42,8 +46,12 @@ def command(where: Where, with_install: bool, following: bool, validate: bool, e
     kubectl volresize submit sts/my-set --volume data=500Mi --volume wal=1Gi,storageClass=fast --follow
     kubectl volresize submit -f volumeresize.yaml
     """
-    if following and dry_run != "none":
-        raise UsageError("--follow has nothing to follow with --dry-run")
+    if (following or waiting) and dry_run != "none":
+        raise UsageError(f"--{'follow' if following else 'wait'} has nothing to wait for with --dry-run")
+    if following and waiting:
+        raise UsageError("--follow and --wait do not go together: the one prints the log, the other does not")
+    if timeout is not None and not (following or waiting):
+        raise UsageError("--timeout needs --wait or --follow")
     ordered = order(Flags(**flags))
     place = place_of(where, ordered)
     installed = install(place, Installation(place.namespace, dry_run)) if with_install and dry_run != "client" else ()
@@ -53,5 +61,7 @@ def command(where: Where, with_install: bool, following: bool, validate: bool, e
     code = _UNCHANGED if error_unchanged and done.already_running else 0
     shown = result.Changes(output=output, notes=done.notes, changes=(*installed, *done.changes), exit_code=code)
     if following:
-        return followed(place, done.name, None, output, before=shown)
+        return followed(place, done.name, timeout, output, before=shown)
+    if waiting:
+        return watched(place, done.name, timeout, output, before=shown)
     return replace(shown, next_steps=(f"Follow it: {place.command('logs', ordered.request.statefulset, '-f')}",) if dry_run == "none" else ())

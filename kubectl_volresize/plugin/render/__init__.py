@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from functools import singledispatch
 
 import click
@@ -78,19 +79,35 @@ def _version(outcome: result.VersionInfo) -> int:
 @_show.register
 def _followed(outcome: result.Following) -> int:
     code = show(outcome.before) if outcome.before is not None else 0
-    printer = LogPrinter(sys.stdout, sys.stderr, raw=outcome.output == result.JSON)
+    raw, end = outcome.output == result.JSON, None
+    on_terminal = outcome.look is not None and sys.stdout.isatty() and not raw
     try:
-        for item in outcome.items:
-            printer.show(item)
-            if isinstance(item, result.Outcome):
-                code = item.exit_code
+        with _view(outcome) if on_terminal else nullcontext():
+            # Within: the view puts what is written to these two above itself.
+            printer = LogPrinter(sys.stdout, sys.stderr, raw, on_terminal)
+            try:
+                for item in outcome.items:
+                    if isinstance(item, result.Outcome):
+                        code, end = item.exit_code, item
+                    else:
+                        printer.show(item)
+            finally:
+                printer.close()
     except KeyboardInterrupt:
         for line in outcome.interrupted:
-            printer.show(result.Notice(line))
+            LogPrinter(sys.stdout, sys.stderr).show(result.Notice(line))
         raise
-    finally:
-        printer.close()
+    if end is not None:
+        # Below the view, which stays.
+        LogPrinter(sys.stdout, sys.stderr).show(end)
     return code
+
+
+def _view(outcome: result.Following) -> AbstractContextManager[object]:
+    from .live import LiveView
+
+    assert outcome.look is not None
+    return LiveView(outcome.look)
 
 
 def show_error(error: VolresizeError) -> None:

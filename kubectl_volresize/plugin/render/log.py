@@ -9,6 +9,7 @@ import shutil
 from datetime import datetime
 from typing import Any, TextIO
 
+from ...model.record import from_status
 from .. import result
 from ..words import instant
 
@@ -41,12 +42,13 @@ def sentence(record: dict[str, Any]) -> str:
 
 
 class LogPrinter:
-    """Prints what comes while a log is followed. `raw`: the records as they are, one JSON object a line."""
+    """Prints what comes while a log is followed. `raw`: the records as they are, one JSON object a line; `viewed`: how far it is stands in a view."""
 
-    def __init__(self, out: TextIO, err: TextIO, raw: bool = False) -> None:
-        self._out, self._err, self._raw = out, err, raw
+    def __init__(self, out: TextIO, err: TextIO, raw: bool = False, viewed: bool = False) -> None:
+        self._out, self._err, self._raw, self._viewed = out, err, raw, viewed
         self._overwrite = out.isatty() and not raw
         self._standing = False
+        self._said = ""
         self._shown_at: dict[tuple[Any, Any], float] = {}
 
     def show(self, item: result.Item) -> None:
@@ -54,10 +56,22 @@ class LogPrinter:
             self._line(item.text)
         elif isinstance(item, result.Notice):
             self._say(item.text)
+        elif isinstance(item, result.Seen):
+            self._seen(item.migration)
         else:
             self._say(f"error: {item.message}" if item.exit_code else item.message)
             for line in item.advice:
                 self._say(line)
+
+    def _seen(self, migration: result.Object) -> None:
+        if self._raw:
+            self._write(json.dumps(migration, separators=(",", ":")))
+            return
+        record = from_status(migration.get("status") or {})
+        where = f"{record.phase} {record.progress}".strip()
+        if not self._viewed and record.message and f"{where}{record.message}" != self._said:
+            self._said = f"{where}{record.message}"
+            self._write(f"{where:<15}  {record.message}")
 
     def close(self) -> None:
         """Leaves the cursor at the start of an empty line."""
@@ -72,6 +86,9 @@ class LogPrinter:
             self._write(text)
         elif record.get("operation") != PROGRESS:
             self._write(sentence(record))
+        elif self._viewed:
+            # The view shows it.
+            return
         elif self._overwrite:
             # Cut, since a line that wraps cannot be overwritten.
             self._out.write(_CLEAR + sentence(record)[:shutil.get_terminal_size().columns - 1])

@@ -20,7 +20,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("   ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
 
 
-def _phase(record: Record) -> str:
+def phase_of(record: Record) -> str:
     why = reason(record)
     return f"{record.phase}({why})" if why else record.phase
 
@@ -39,7 +39,7 @@ def _row(migration: result.Object, found: result.Listing, wide: bool) -> list[st
     meta, record = migration["metadata"], from_status(migration.get("status") or {})
     replica = "" if record.current_replica is None else str(record.current_replica)
     age = span(found.now - instant(meta["creationTimestamp"])) if meta.get("creationTimestamp") else ""
-    row = [meta["name"], migration["spec"]["statefulSetName"], _phase(record), replica, record.current_volume, record.progress, age]
+    row = [meta["name"], migration["spec"]["statefulSetName"], phase_of(record), replica, record.current_volume, record.progress, age]
     return [*([meta["namespace"]] if found.everywhere else []), *row, *([record.message] if wide else [])]
 
 
@@ -58,7 +58,7 @@ def _facts(migration: result.Object, record: Record, shown: result.Details) -> l
                        for volume in spec["volumes"])
     at_work = "" if record.current_replica is None else f", replica {record.current_replica}"
     return [("VolumeResize", meta["name"]), ("Namespace", meta["namespace"]), ("StatefulSet", spec["statefulSetName"]), ("Wanted", wanted),
-            ("Phase", _phase(record) + at_work + (f", volume {record.current_volume}" if record.current_volume else "")),
+            ("Phase", phase_of(record) + at_work + (f", volume {record.current_volume}" if record.current_volume else "")),
             ("Progress", f"{record.progress} replicas" if record.progress else ""), ("Message", record.message),
             ("Request", _request(migration, record)), ("Runner", shown.waiting),
             ("Time", _time(record, shown.now)),

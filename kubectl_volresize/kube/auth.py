@@ -117,8 +117,8 @@ def from_kubeconfig(kubeconfig: str | None = None, context: str | None = None) -
         config.load_kube_config(config_file=file, context=context, client_configuration=configuration)
     except (config.ConfigException, OSError) as error:
         raise NoCluster(_what_is_wrong_with(file, error)) from error
-    except (yaml.YAMLError, TypeError, AttributeError, KeyError) as error:
-        # What the loader stumbles over in a file that is something else.
+    except (yaml.YAMLError, TypeError, AttributeError, KeyError, ValueError) as error:
+        # What the loader stumbles over in a file that is something else; ValueError: no text, or no base64 where some must be.
         raise NoCluster("the kubeconfig is no kubeconfig: " + str(error).replace("\n", " ")) from error
     namespace = active["context"].get("namespace") or "default"
 

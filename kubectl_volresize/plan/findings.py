@@ -17,6 +17,7 @@ class Code(NamedTuple):
 
 
 CODES: dict[str, Code] = {
+    "namespace-missing": Code(REFUSAL, "The namespace does not exist."),
     "set-missing": Code(REFUSAL, "The StatefulSet does not exist."),
     "set-terminating": Code(REFUSAL, "The StatefulSet is being deleted."),
     "set-rolling": Code(REFUSAL, "A rollout is in progress, held by a partition, or not yet seen by the controller."),

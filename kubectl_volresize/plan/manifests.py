@@ -37,6 +37,18 @@ def without_server_fields(obj: Object) -> Object:
     return bare
 
 
+def job_without_server_fields(job: Object) -> Object:
+    """Of a dry run too: its UID stands in the selector and the labels of the pods, and a Job that brings another's is refused."""
+    bare = without_server_fields(job)
+    for key in ("selector", "manualSelector"):
+        bare["spec"].pop(key, None)
+    of_pods = bare["spec"]["template"]["metadata"]["labels"]
+    for key in ("controller-uid", "job-name"):
+        of_pods.pop(key, None)
+        of_pods.pop(f"batch.kubernetes.io/{key}", None)
+    return bare
+
+
 def successor_set(saved: Object, request: Request, migration_uid: str, ordinal: int) -> Object:
     """The set to POST: as saved, with the new size and class in volumeClaimTemplates and our mark, which names the replica being swapped."""
     manifest = without_server_fields(saved)

@@ -50,8 +50,8 @@ def every_refusal(finding: Finding) -> bool:
 
 
 def what_no_job_could_judge(finding: Finding) -> bool:
-    """Without an account no Job runs."""
-    return finding.code == "not-installed"
+    """Without a namespace or an account no Job runs."""
+    return finding.code in ("namespace-missing", "not-installed")
 
 
 @dataclass(frozen=True)
@@ -177,8 +177,11 @@ def look(place: Place, migration: Object) -> tuple[Cluster, tuple[Finding, ...]]
     # Brings requests with it, which --help must not pay.
     from ..kube.observe import observe_permitted
 
-    cluster = observe_permitted(place.client, migration)
-    return cluster, (*_not_installed(place), *own_rights(place), *_old_roles(place), *preflight.findings(cluster, from_spec(migration["spec"])))
+    cluster, lacking = observe_permitted(place.client, migration), tuple(_not_installed(place))
+    if lacking and cluster.statefulset is None and (missing := _namespace_missing(place)):
+        # It explains all the rest.
+        return cluster, missing
+    return cluster, (*lacking, *own_rights(place), *_old_roles(place), *preflight.findings(cluster, from_spec(migration["spec"])))
 
 
 def own_rights(place: Place) -> tuple[Finding, ...]:
@@ -222,6 +225,17 @@ def said(notes: Iterable[Finding], cluster: Cluster) -> tuple[str, ...]:
     return (*(f"warning: {finding}" for finding in notes), *left)
 
 
+def _namespace_missing(place: Place) -> tuple[Finding, ...]:
+    """Lists of a namespace that does not exist are empty and no error. Who may not look at it sees the rest instead."""
+    try:
+        if place.client.find(paths.namespaces(place.namespace)) is not None:
+            return ()
+    except Forbidden:
+        return ()
+    return (Finding("namespace-missing", f"namespace/{place.namespace}", "does not exist in this cluster",
+                    "check -n, and --context: it names the cluster"),)
+
+
 def _not_installed(place: Place) -> Iterator[Finding]:
     """What the namespace needs and a Job would fail without; what the user may not look at is taken for present."""
     binding = f"{labels.VOLUMES_ROLE.removesuffix('-volumes')}-{place.namespace}"
@@ -262,6 +276,8 @@ def _create(place: Place, migration: Object, request: Request, notes: tuple[str,
         except VolresizeError as error:
             raise JobMissing(error.fields.get("message") or error.message, name=migration_resource(name),
                              command=place.kubectl("delete", "volumeresize", name)) from error
+    if dry_run == "server":
+        migration, job = manifests.without_server_fields(migration), manifests.job_without_server_fields(job)
     return Submitted(name, (Change(migration, done("created", dry_run)), Change(job, done("created", dry_run))), notes)
 
 
@@ -278,4 +294,6 @@ def _adopt(place: Place, migration: Object, ordered: Order, notes: tuple[str, ..
     job = next_job(request, meta["name"], place.namespace, runner_jobs(place, meta["name"]))
     if dry_run != "client":
         job = place.client.create(paths.jobs(place.namespace), job, dry_run=server)
+    if server:
+        migration, job = manifests.without_server_fields(migration), manifests.job_without_server_fields(job)
     return Submitted(meta["name"], (Change(migration, change), Change(job, done("created", dry_run))), notes)

@@ -31,6 +31,7 @@ HEALTHY = "healthy"
 ELSEWHERE = {
     "does-not-fit": "test_refused_in_cluster.py: the Job counts the data", "not-measured": "test_found_by_the_job.py",
     "templates-only": "test_found_by_the_job.py", "unreachable-volume": "test_found_by_the_job.py",
+    "namespace-missing": "test_bad_input_in_cluster.py: a namespace that is not there",
     "user-rights": "test_bad_input_in_cluster.py: needs a user without rights", "altered-by-admission": "test_webhooks_in_cluster.py"}
 IMPOSSIBLE = {
     "volume-missing": "the binder calls the claim of such a volume Lost within a moment, which is claim-not-bound",

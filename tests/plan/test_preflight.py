@@ -128,7 +128,7 @@ PROVOKED: dict[str, tuple[State, str]] = {
 # These come later, from the data or from the measuring pods, and have tests of their own below.
 LATER = {"does-not-fit", "not-measured", "templates-only", "unreachable-volume"}
 # The plugin and the runner find these without a look at the set.
-ELSEWHERE = {"not-installed", "bad-spec", "user-rights"}
+ELSEWHERE = {"namespace-missing", "not-installed", "bad-spec", "user-rights"}
 
 
 def found(state: State) -> tuple[Finding, ...]:

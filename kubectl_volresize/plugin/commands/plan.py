@@ -12,7 +12,8 @@ from ...plan.findings import Finding
 from .. import result, submission, target
 from ..options import Where, cluster_options, output_option, request_options
 from ..measuring import measure
-from ..order import Flags, order, place_of
+from ..order import Flags, Order, order, place_of
+from ..place import Place
 
 
 @click.command("plan", short_help="Show what a migration would do, and what speaks against it")
@@ -37,6 +38,11 @@ def command(where: Where, measuring: bool, output: str, **flags: Any) -> result.
     """
     ordered = order(Flags(**flags))
     place = place_of(where, ordered)
+    with submission.forbidden_is_refused(place):
+        return _planned(place, ordered, measuring, output)
+
+
+def _planned(place: Place, ordered: Order, measuring: bool, output: str) -> result.Planned:
     missing: tuple[Finding, ...] = ()
     try:
         existing = target.migrations(place)

@@ -17,6 +17,8 @@ import markupsafe
 import pytest
 import yaml
 
+from kubectl_volresize.version import VERSION
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("kubectl_volresize", "templates", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 
@@ -41,11 +43,16 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wheel(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+def wheel_file(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("wheel")
     _pip("wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", out, tree)
     (built,) = out.glob("kubectl_volresize-*.whl")
-    return zipfile.ZipFile(built)
+    return built
+
+
+@pytest.fixture(scope="module")
+def wheel(wheel_file: Path) -> zipfile.ZipFile:
+    return zipfile.ZipFile(wheel_file)
 
 
 def test_every_template_travels_in_the_wheel(wheel: zipfile.ZipFile) -> None:
@@ -88,6 +95,36 @@ def test_an_editable_install_renders_templates(tree: Path, tmp_path: Path) -> No
     file, kind = done.stdout.splitlines()
     assert kind == "ServiceAccount"
     assert Path(file).is_relative_to(tree), "another installation was tested"
+
+
+@pytest.fixture(scope="module")
+def sdist_file(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("sdist")
+    subprocess.run([sys.executable, "-c", "import sys, setuptools.build_meta as backend; backend.build_sdist(sys.argv[1])", out], check=True,
+                   capture_output=True, cwd=tree)
+    (built,) = out.glob("*.tar.gz")
+    return built
+
+
+@pytest.mark.parametrize("what", ["wheel_file", "sdist_file"])
+def test_what_is_handed_out_runs_in_an_environment_of_its_own(what: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    # The dependencies of this environment, in place of an index. Its editable install of the checkout is none there: only a site's own .pth count.
+    (site,) = venv.glob("lib/python*/site-packages")
+    (site / "dependencies.pth").write_text(str(Path(yaml.__file__).parents[1]))
+    # Not --no-deps: what setup.cfg asks for must be what we test with.
+    _pip("--python", venv / "bin" / "python", "install", "--quiet", "--no-build-isolation", request.getfixturevalue(what))
+    assert (venv / "bin" / "kubectl_complete-volresize").exists()
+    # Which needs the templates too.
+    installs = [venv / "bin" / "kubectl-volresize", "install", "-n", "n", "--dry-run=client", "-o", "name"]
+    done = subprocess.run(installs, capture_output=True, text=True, cwd=tmp_path, env={"HOME": str(tmp_path)})
+    assert "customresourcedefinition" in done.stdout, done.stderr
+    shown = subprocess.run([installs[0], "version"], capture_output=True, text=True, cwd=tmp_path)
+    assert shown.stdout.startswith(f"kubectl-volresize v{VERSION}\n"), shown.stderr
+    where = subprocess.run([venv / "bin" / "python", "-c", "import kubectl_volresize; print(kubectl_volresize.__file__)"], check=True,
+                           capture_output=True, text=True, cwd=tmp_path)
+    assert Path(where.stdout).is_relative_to(venv), "another installation was tested"
 
 
 def test_help_and_completion_do_not_pay_for_the_kubernetes_client() -> None:

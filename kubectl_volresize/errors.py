@@ -1,17 +1,33 @@
-"""The one tree of errors. A class is a message template (its docstring), an exit code and a hint; nothing here knows Kubernetes.
-
-Exit codes of the plugin: 0 done, 1 error, 2 usage, 3 nothing to do (with --error-unchanged), 4 refused before anything was touched,
-5 failed and safe to resume, 6 a human is needed, 124 a --timeout passed, 130 interrupted. Exit codes of the Job's container: JOB_*.
-"""
+"""The one tree of errors. A class is a message template (its docstring), an exit code and a hint; nothing here knows Kubernetes."""
 from __future__ import annotations
 
 from typing import Any
 
+# Of the plugin.
+EXIT_CODES: dict[int, str] = {
+    0: "Done, or nothing to do.",
+    1: "Error; or you were asked and did not agree.",
+    2: "Wrong usage.",
+    3: "Nothing to do, with `--error-unchanged`.",
+    4: "Refused before anything was touched.",
+    5: "Failed, no data lost, the replica at work is back on its old volumes: remove the cause, then `resume`.",
+    6: "A human is needed.",
+    124: "`--timeout` passed; the migration goes on.",
+    130: "Interrupted with ^C; the migration goes on.",
+}
 JOB_DONE = 0
 JOB_REFUSED = 41
 JOB_NEEDS_HUMAN = 42
 JOB_FENCED = 43  # another runner works on it: starting this one again would only take it away from that one
 JOB_TERMINATED = 143  # 128 + SIGTERM: the next pod of the Job goes on
+# Of the Job's container.
+JOB_CODES: dict[int, str] = {
+    JOB_DONE: "Done, or there is nothing to do any more.",
+    JOB_REFUSED: "Refused, or stopped for a cause that has to be removed first. The Job fails at once.",
+    JOB_NEEDS_HUMAN: "A human is needed. The Job fails at once.",
+    JOB_FENCED: "Another runner is at work on the migration. Not started again in this pod.",
+    JOB_TERMINATED: "It was asked to end (SIGTERM), and left at a safe point; the Job's next pod goes on.",
+}
 
 
 class VolresizeError(Exception):

@@ -16,7 +16,7 @@ from kubectl_volresize.templates import render
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
-DOCUMENTS = (README, *sorted((ROOT / "docs").glob("*.md")), ROOT / "hack" / "localcluster" / "README.md")
+DOCUMENTS = (README, *sorted((ROOT / "docs").rglob("*.md")), ROOT / "hack" / "localcluster" / "README.md")
 
 
 def _rows(text: str, first_cell: str) -> list[list[str]]:

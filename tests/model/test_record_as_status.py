@@ -28,8 +28,8 @@ sometimes = st.none() | counts
 
 def _volumes() -> st.SearchStrategy[VolumeRecord]:
     plain = {spec.name: words for spec in fields(VolumeRecord)} | {"verified_at": st.just("") | times, "cleaned": st.none() | st.booleans()}
-    return st.builds(VolumeRecord, **{**plain, "replica": ordinals, "phase": st.sampled_from(VOLUME_PHASES), "measured": free, "copied": figures, "bytes": sometimes,
-                                      "files": sometimes, "passes": st.none() | st.lists(free, max_size=2)})
+    return st.builds(VolumeRecord, **{**plain, "replica": ordinals, "phase": st.sampled_from(VOLUME_PHASES), "measured": free, "copied": figures,
+                                      "bytes": sometimes, "files": sometimes, "passes": st.none() | st.lists(free, max_size=2)})
 
 
 def _replicas() -> st.SearchStrategy[ReplicaRecord]:

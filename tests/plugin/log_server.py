@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -64,7 +65,8 @@ class Migration:
         if name == "log":
             return self._log(path.split("/")[-2], query)
         migration = {"apiVersion": "storage.maurice.fr/v1alpha1", "kind": "VolumeResize", "status": self.status,
-                     "metadata": {"name": MIGRATION, "namespace": NAMESPACE, "creationTimestamp": "2026-01-01T00:00:00Z"},
+                     "metadata": {"name": MIGRATION, "namespace": NAMESPACE, "creationTimestamp": "2026-01-01T00:00:00Z",
+                                  "resourceVersion": str(zlib.crc32(json.dumps(self.status).encode()))},
                      "spec": {"statefulSetName": "web", "volumes": [{"name": "data", "newSize": "500Mi"}]}}
         if name == MIGRATION:
             return migration

@@ -15,13 +15,14 @@ from ..words import instant, span
 from .tables import phase_of
 
 _LOOK_SECONDS = 1.0
-HEADER = ("REPLICA", "VOLUME", "SIZE", "NEW", "PHASE", "COPIED", "FILES", "RATE", "LEFT", "STOP")
+# What fits 80 columns; sizes and names are in `status`.
+HEADER = ("REPLICA", "VOLUME", "PHASE", "COPIED", "FILES", "RATE", "LEFT", "STOP")
 
 
 def rows(record: Record, now: float) -> list[tuple[str, ...]]:
     """One for each volume of each replica, in the order in which they are migrated."""
     wanted = sorted(record.volumes, key=lambda entry: (-entry.replica, entry.volume))
-    return [(str(entry.replica), entry.volume, entry.old_size, entry.new_size, entry.phase, *_copied(entry), _stop(record, entry, now))
+    return [(str(entry.replica), entry.volume, entry.phase, *_copied(entry), _stop(record, entry, now))
             for entry in wanted]
 
 
@@ -96,7 +97,7 @@ class LiveView:
         if self._seen is None:
             return Text(self._trouble or "...")
         record, now = from_status(self._seen.get("status") or {}), time.time()
-        table = Table(*HEADER, box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
+        table = Table(*HEADER, box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
         for row in rows(record, now):
             table.add_row(*(Text(cell) for cell in row))
         said = Text(record.message or "", overflow="ellipsis", no_wrap=True)

@@ -117,6 +117,14 @@ def cluster_role_bindings(name: str | None = None) -> str:
     return _path("/apis/rbac.authorization.k8s.io/v1", None, "clusterrolebindings", name)
 
 
+def admission_policies(name: str | None = None) -> str:
+    return _path("/apis/admissionregistration.k8s.io/v1", None, "validatingadmissionpolicies", name)
+
+
+def admission_bindings(name: str | None = None) -> str:
+    return _path("/apis/admissionregistration.k8s.io/v1", None, "validatingadmissionpolicybindings", name)
+
+
 def access_reviews() -> str:
     return "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -131,7 +139,7 @@ _BY_KIND = {
 }
 _CLUSTER_BY_KIND = {
     "Namespace": namespaces, "CustomResourceDefinition": definitions, "ClusterRole": cluster_roles, "ClusterRoleBinding": cluster_role_bindings,
-    "PersistentVolume": volumes,
+    "PersistentVolume": volumes, "ValidatingAdmissionPolicy": admission_policies, "ValidatingAdmissionPolicyBinding": admission_bindings,
 }
 
 

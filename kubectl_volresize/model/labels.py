@@ -27,6 +27,7 @@ ORIGINAL_RECLAIM = f"{GROUP}/original-reclaim-policy"
 NUDGE = f"{GROUP}/nudge"
 FINAL = f"{GROUP}/final"          # runner -> mover, through the downward API: final:<pod UID>:<random>
 REQUESTED = f"{GROUP}/requested"  # plugin -> runner: JSON {id, verb, args}
+IMAGE_PREFIX = f"{GROUP}/image-prefix"  # on the namespace: what the runner's image must begin with, read by templates/policy-account.yaml.j2
 RECORD = f"{GROUP}/record"        # on the Lease: a copy of the record, see kept.py
 
 FINALIZER = f"{GROUP}/volresize"             # on the VolumeResize

@@ -128,11 +128,13 @@ def test_only_what_a_release_changes_differs_from_the_manifest_in_the_checkout(k
 def test_the_manifests_are_those_of_install(release: Path) -> None:
     names = {(one["kind"], one["metadata"]["name"]) for one in yaml.safe_load_all((release / "install.yaml").read_text())}
     assert names == {("CustomResourceDefinition", "volumeresizes.storage.maurice.fr"), ("ClusterRole", "volresize-runner"),
-                     ("ClusterRole", "volresize-runner-volumes"), ("ClusterRole", "volresize-user")}
+                     ("ClusterRole", "volresize-runner-volumes"), ("ClusterRole", "volresize-user"),
+                     *((kind, f"volresize-runner-{what}") for what in ("volumes", "account")
+                       for kind in ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"))}
 
 
 @pytest.mark.cluster
 def test_a_real_server_takes_the_manifests(release: Path) -> None:
     done = subprocess.run(["kubectl", "apply", "-f", release / "install.yaml", "--dry-run=server"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("(server dry run)") == 4
+    assert done.stdout.count("(server dry run)") == 8

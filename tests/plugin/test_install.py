@@ -16,12 +16,16 @@ from kubectl_volresize.plugin.commands.install import Installation, NotEstablish
 from kubectl_volresize.plugin.options import Where
 from kubectl_volresize.plugin.place import Place
 from kubectl_volresize.templates import render
+from kubectl_volresize.version import VERSION
 
 DEFINITION = "volumeresizes.storage.maurice.fr"
 CLUSTER_PART = {("customresourcedefinitions", "", DEFINITION), ("clusterroles", "", "volresize-runner"),
-                ("clusterroles", "", "volresize-runner-volumes"), ("clusterroles", "", "volresize-user")}
+                ("clusterroles", "", "volresize-runner-volumes"), ("clusterroles", "", "volresize-user"),
+                *((plural, "", f"volresize-runner-{what}") for what in ("volumes", "account")
+                  for plural in ("validatingadmissionpolicies", "validatingadmissionpolicybindings"))}
 NAMESPACE_PART = {("serviceaccounts", NAMESPACE, "volresize-runner"), ("rolebindings", NAMESPACE, "volresize-runner"),
                   ("clusterrolebindings", "", f"volresize-runner-{NAMESPACE}")}
+POLICIES = ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"] * 2
 
 
 @pytest.fixture
@@ -37,7 +41,7 @@ def test_a_client_dry_run_needs_no_cluster_and_gives_documents_that_kubectl_appl
     answer = plugin("install", "-n", "shop", "--dry-run=client", "-o", "yaml")
     assert (answer.code, answer.err) == (0, "")
     documents = list(yaml.safe_load_all(answer.out))
-    assert [document["kind"] for document in documents] == ["CustomResourceDefinition", "ClusterRole", "ClusterRole", "ClusterRole",
+    assert [document["kind"] for document in documents] == ["CustomResourceDefinition", "ClusterRole", "ClusterRole", "ClusterRole", *POLICIES,
                                                             "ServiceAccount", "RoleBinding", "ClusterRoleBinding"]
     assert {document["metadata"]["namespace"] for document in documents if document["kind"] in ("ServiceAccount", "RoleBinding")} == {"shop"}
 
@@ -50,26 +54,68 @@ def test_without_a_namespace_only_the_cluster_is_prepared_and_the_way_on_is_said
 
 
 def test_with_a_namespace_nothing_is_missing_for_a_migration_there(bare: FakeApi, plugin: Plugin) -> None:
-    assert plugin("install", "-n", NAMESPACE, "--image", "registry.example/volmig:7").out.count(" created\n") == 7
+    assert plugin("install", "-n", NAMESPACE).out.count(" created\n") == len(CLUSTER_PART | NAMESPACE_PART)
     assert present(bare) == CLUSTER_PART | NAMESPACE_PART
     assert plugin("submit", "web", "--volume", "data=500Mi").code == 0
 
 
-def test_the_image_is_named_in_the_next_step(bare: FakeApi, plugin: Plugin) -> None:
-    assert "--image registry.example/volmig:7" in plugin("install", "-n", NAMESPACE, "--image", "registry.example/volmig:7").out
+@pytest.mark.parametrize(("given", "named"), [("registry.example/volmig:7", "registry.example/volmig:7"),
+                                              ("registry.example:5000/volmig", f"registry.example:5000/volmig:{VERSION}"),
+                                              ("registry.example/volmig@sha256:0a", "registry.example/volmig@sha256:0a")])
+def test_an_image_is_named_in_the_next_step_and_a_mere_repository_gets_this_version(bare: FakeApi, plugin: Plugin, given: str, named: str) -> None:
+    assert f"--image {named} -n {NAMESPACE}\n" in plugin("install", "-n", NAMESPACE, "--image", given).out
+
+
+def prefix(api: FakeApi) -> str | None:
+    namespace = api.find("namespaces", "", NAMESPACE)
+    assert namespace is not None
+    found: str | None = (namespace["metadata"].get("annotations") or {}).get(labels.IMAGE_PREFIX)
+    return found
+
+
+def test_the_prefix_of_images_stays_until_another_is_given(bare: FakeApi, plugin: Plugin) -> None:
+    plugin("install", "-n", NAMESPACE)
+    assert prefix(bare) is None
+    for options in (("--image", "registry.example/team/"), (), ("--force-conflicts",)):
+        assert plugin("install", "-n", NAMESPACE, *options).code == 0
+        assert prefix(bare) == "registry.example/team"
+    plugin("install", "-n", NAMESPACE, "--image", "elsewhere.example/volmig")
+    assert prefix(bare) == "elsewhere.example/volmig"
+
+
+@pytest.mark.parametrize(("arguments", "words"), [(("--image", "a/b"), "name it with -n"), (("-n", NAMESPACE, "--image", " "), "no image"),
+                                                  (("-n", NAMESPACE, "--image", "a b"), "no image")])
+def test_a_prefix_for_nobody_or_of_nothing_is_wrong_usage(bare: FakeApi, plugin: Plugin, arguments: tuple[str, ...], words: str) -> None:
+    answer = plugin("install", *arguments)
+    assert (answer.code, present(bare)) == (2, set())
+    assert words in answer.err
+
+
+def test_the_policy_reads_the_annotation_that_install_writes() -> None:
+    assert labels.IMAGE_PREFIX in str(render("policy-account")) and labels.IMAGE_REPOSITORY in str(render("policy-account"))
+    assert list(render("namespace", namespace="shop", prefix="a/b")["metadata"]["annotations"]) == [labels.IMAGE_PREFIX]
+
+
+def test_the_policies_know_our_names() -> None:
+    volumes, account = str(render("policy-volumes")), str(render("policy-account"))
+    assert f":{labels.RUNNER_ACCOUNT}$" in volumes and f"'{labels.GROUP}/'" in volumes and f"'{labels.MANAGED_BY}'" in volumes
+    job = render("job", name="j", namespace="shop", labels={}, migration="m", image="i", tolerations=[], pull_secrets=[])
+    runner = job["spec"]["template"]["spec"]["containers"][0]
+    assert str(runner["command"]) in account and str([one["name"] for one in runner["env"]]) in account
+    assert f"'{job['spec']['template']['spec']['serviceAccountName']}'" in account
 
 
 def test_twice_changes_nothing(bare: FakeApi, plugin: Plugin) -> None:
     plugin("install", "-n", NAMESPACE)
     version = bare.store.version
     answer = plugin("install", "-n", NAMESPACE)
-    assert (answer.code, answer.out.count(" unchanged\n")) == (0, 7)
+    assert (answer.code, answer.out.count(" unchanged\n")) == (0, len(CLUSTER_PART | NAMESPACE_PART))
     assert bare.store.version == version
 
 
 def test_a_server_dry_run_leaves_nothing_behind(bare: FakeApi, plugin: Plugin) -> None:
     answer = plugin("install", "-n", NAMESPACE, "--dry-run=server")
-    assert (answer.code, answer.out.count(" created (server dry run)\n")) == (0, 7)
+    assert (answer.code, answer.out.count(" created (server dry run)\n")) == (0, len(CLUSTER_PART | NAMESPACE_PART))
     assert present(bare) == set()
     assert written(bare) == []
 

@@ -1,4 +1,4 @@
-"""`install`: what an admin does once: the CustomResourceDefinition and the roles, and with -n what one namespace needs."""
+"""`install`: what an admin does once: the CustomResourceDefinition, the roles and policies, and with -n what one namespace needs."""
 from __future__ import annotations
 
 import time
@@ -8,16 +8,18 @@ from typing import Any
 
 import click
 
-from ...errors import ApiError, Conflict, Forbidden, NotFound, VolresizeError
+from ...errors import ApiError, Conflict, Forbidden, NotFound, UsageError, VolresizeError
 from ...kube import paths
 from ...model import labels
+from ...version import VERSION
 from .. import result
 from ..options import Where, cluster_options, dry_run_option, output_option
 from ..place import Place, connect
 from ..result import Change, Changes, Object
 from ..words import resource
 
-CLUSTER_TEMPLATES = ("crd", "role-runner", "role-volumes", "role-user")
+CLUSTER_TEMPLATES = ("crd", "role-runner", "role-volumes", "role-user",
+                     "policy-volumes", "policybinding-volumes", "policy-account", "policybinding-account")
 NAMESPACE_TEMPLATES = ("serviceaccount", "rolebinding-runner", "clusterrolebinding-volumes")
 DEFINITION = f"{labels.PLURAL}.{labels.GROUP}"
 _ESTABLISHED_SECONDS = 60.0
@@ -56,11 +58,13 @@ class NotEstablished(VolresizeError):
 
 @dataclass(frozen=True)
 class Installation:
-    """What to apply and how. `namespace` None: the part of the whole cluster only."""
+    """What to apply and how. `namespace` None: the part of the whole cluster only. `image`: what the runner's image there must begin with; "" leaves
+    what was said before."""
 
     namespace: str | None
     dry_run: str = "none"
     force: bool = False
+    image: str = ""
 
     @property
     def manifests(self) -> tuple[Object, ...]:
@@ -69,32 +73,49 @@ class Installation:
 
         objects = [render(name) for name in CLUSTER_TEMPLATES]
         if self.namespace is not None:
+            # First, and only when it is asked for: whoever installs again without --image must not take the prefix away.
+            objects += [render("namespace", namespace=self.namespace, prefix=self.image)] if self.image else []
             objects += [render(name, namespace=self.namespace) for name in NAMESPACE_TEMPLATES]
         return tuple(objects)
 
 
-@click.command("install", short_help="Install what migrations need: the VolumeResize kind, roles, and one namespace's account")
+@click.command("install", short_help="Install what migrations need: the VolumeResize kind, roles, policies, and one namespace's account")
 @cluster_options
-@click.option("--image", metavar="IMAGE", help="Image to name in the next steps; submit takes it by --image or VOLRESIZE_IMAGE")
+@click.option("--image", metavar="PREFIX", help="What the runner's image in this namespace must begin with, such as registry.example/volmig; "
+              "stays until another is given  [default: mauricethomas/volmig]")
 @click.option("--force-conflicts", is_flag=True, help="Take over fields that another field manager owns")
 @dry_run_option
 @output_option(result.TEXT, result.YAML, result.JSON, result.NAME)
 def command(where: Where, image: str | None, force_conflicts: bool, dry_run: str, output: str) -> Changes:
     """Install what migrations need, once, as an admin
 
-    Without -n: the VolumeResize kind and the roles, for the whole cluster. With -n also the service account and the bindings
-    that migrations in this namespace need; run it again for every further namespace. Running it again changes nothing.
+    Without -n: the VolumeResize kind, the roles and the admission policies, for the whole cluster. With -n also the service
+    account and the bindings that migrations in this namespace need; run it again for every further namespace. Running it again
+    changes nothing.
 
     \b
     kubectl volresize install -n my-namespace
     kubectl volresize install -n my-namespace --dry-run=client -o yaml | kubectl apply -f -
     """
-    wanted = Installation(where.namespace, dry_run, force_conflicts)
+    prefix = _prefix(where, image)
+    wanted = Installation(where.namespace, dry_run, force_conflicts, prefix)
     if dry_run == "client":
         changes = tuple(Change(manifest, "created (dry run)") for manifest in wanted.manifests)
         return Changes(output=output, changes=changes)
     changes = install(connect(where), wanted)
-    return Changes(output=output, changes=changes, next_steps=_next_steps(where, image) if dry_run == "none" else ())
+    return Changes(output=output, changes=changes, next_steps=_next_steps(where, prefix) if dry_run == "none" else ())
+
+
+def _prefix(where: Where, image: str | None) -> str:
+    """Raises UsageError."""
+    if image is None:
+        return ""
+    if where.namespace is None:
+        raise UsageError("--image is for one namespace: name it with -n")
+    prefix = image.strip().rstrip("/")
+    if not prefix or any(character.isspace() for character in prefix):
+        raise UsageError(f"--image {image!r} is no image, and no beginning of one")
+    return prefix
 
 
 def install(place: Place, wanted: Installation, pause: Callable[[float], None] = time.sleep) -> tuple[Change, ...]:
@@ -130,7 +151,8 @@ def _what_is_missing(error: Forbidden) -> str:
 
 
 def _install_command(where: Where, wanted: Installation, *options: str) -> str:
-    return where.command("install", *options, namespace=wanted.namespace)
+    image = ("--image", wanted.image) if wanted.image else ()
+    return where.command("install", *image, *options, namespace=wanted.namespace)
 
 
 def _must_exist(place: Place, namespace: str) -> None:
@@ -174,10 +196,11 @@ def _wait_established(place: Place, pause: Callable[[float], None]) -> None:
                          command=place.where.kubectl("describe", "crd", DEFINITION))
 
 
-def _next_steps(where: Where, image: str | None) -> tuple[str, ...]:
+def _next_steps(where: Where, prefix: str) -> tuple[str, ...]:
     if where.namespace is None:
         return ("This was the part of the whole cluster. For each namespace with migrations:",
                 f"  {where.command('install', '-n', 'NAMESPACE')}")
-    arguments = ("--image", image) if image else ()
+    tagged = "@" in prefix or ":" in prefix.rpartition("/")[2]
+    arguments = ("--image", prefix if tagged else f"{prefix}:{VERSION}") if prefix else ()
     return (f"Namespace {where.namespace} is ready. Make a StatefulSet's volume smaller with:",
             f"  {where.command('submit', 'SET', '--volume', 'NAME=SIZE', *arguments, namespace=where.namespace)}")

@@ -47,6 +47,11 @@ class Request:
     def image(self) -> str:
         return str(self.mover.get("image", ""))
 
+    @property
+    def run_as_user(self) -> int:
+        """The user who copies; 0 for root, who keeps everything."""
+        return int(self.mover.get("runAsUser") or 0)
+
     def target(self, volume: str) -> Target:
         return next(target for target in self.targets if target.name == volume)
 

@@ -278,7 +278,12 @@ class _Copier:
         flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
         if known is None:
             return os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self.dest), b""
-        dest = os.open(name, flags | os.O_NONBLOCK, dir_fd=self.dest)
+        try:
+            dest = os.open(name, flags | os.O_NONBLOCK, dir_fd=self.dest)
+        except PermissionError:
+            # Of a mover that is not root, a file that its owner may not write to; it gets its mode back with the rest of its metadata.
+            finish.Named(self.dest, name).allow(0o600)
+            dest = os.open(name, flags | os.O_NONBLOCK, dir_fd=self.dest)
         return dest, known.blocks if known.knows_copy(pages.of(os.fstat(dest))) else b""
 
 

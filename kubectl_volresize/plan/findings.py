@@ -60,6 +60,8 @@ CODES: dict[str, Code] = {
     "not-installed": Code(REFUSAL, "The cluster or the namespace lacks something that `install` creates."),
     "bad-spec": Code(REFUSAL, "The VolumeResize says something that cannot be."),
     "owned-set": Code(ACKNOWLEDGEABLE, "An operator owns the StatefulSet and may put the old size back, or create the set anew in the swap."),
+    "copied-as-user": Code(WARNING, "The copy is not made by root (`--run-as-user`): owners and modes that this user may not set are not kept."),
+    "no-fs-group": Code(ACKNOWLEDGEABLE, "With `--run-as-user`: the pods might not be allowed to write to the new volume's root directory."),
     "helm-release": Code(WARNING, "Helm manages the StatefulSet: its next upgrade would ask for the old size and fail."),
     "argocd-application": Code(WARNING, "Argo CD manages the StatefulSet: it will be out of sync until its source says the new size."),
     "flux-object": Code(WARNING, "Flux manages the StatefulSet: reconciliation fails until its source says the new size."),

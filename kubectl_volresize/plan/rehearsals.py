@@ -95,9 +95,7 @@ def _refused(cluster: Cluster, answer: Answer, known: Collection[str]) -> Iterat
     if answer.status == 403 and "cannot create resource" in said:
         return
     if "violates PodSecurity" in said:
-        yield Finding("pod-security", where, f"does not admit {what}, which must be root to keep owners and modes: {_after(said, 'violates ')}",
-                      f"while the migration runs: kubectl label namespace {cluster.namespace} --overwrite "
-                      "pod-security.kubernetes.io/enforce=baseline", path="metadata.labels[pod-security.kubernetes.io/enforce]")
+        yield _pod_security(cluster, answer, f"does not admit {what}", _after(said, "violates "))
     elif " quota: " in said:
         if "quota" not in known:
             name = _after(said, " quota: ").partition(",")[0].partition(":")[0]
@@ -110,6 +108,15 @@ def _refused(cluster: Cluster, answer: Answer, known: Collection[str]) -> Iterat
     else:
         yield Finding("admission", where, f"does not admit {what}: {_after(said, 'forbidden: ')}",
                       "find the webhook or policy that says so, and exempt what has the label app.kubernetes.io/managed-by: kubectl-volresize")
+
+
+def _pod_security(cluster: Cluster, answer: Answer, refused: str, why: str) -> Finding:
+    relax = f"while the migration runs: kubectl label namespace {cluster.namespace} --overwrite pod-security.kubernetes.io/enforce=baseline"
+    if answer.of == MOVER and not (answer.asked.get("spec") or {}).get("securityContext", {}).get("runAsUser"):
+        refused += ", which must be root to keep owners and modes"
+        relax += "; or copy as the user whom all files on the volumes belong to: --run-as-user UID"
+    return Finding("pod-security", f"namespace/{cluster.namespace}", f"{refused}: {why}", relax,
+                   path="metadata.labels[pod-security.kubernetes.io/enforce]")
 
 
 def _after(text: str, mark: str) -> str:

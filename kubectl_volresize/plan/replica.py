@@ -275,8 +275,9 @@ def _final_pass(cluster: Cluster, record: Record, ordinal: int, pod: Pod, volume
         assert view.mover is not None
         word = final_word(pod.uid, view.mover.pod)
         if view.mover.event == "verified" and view.mover.said.get("final") == word and view.entry.verified != word:
-            passes = tuple((view.mover.said.get("report") or {}).get("passes") or ())
-            return RememberVerified(ordinal, view.target.name, word, passes)
+            report = view.mover.said.get("report") or {}
+            lost = ", ".join(f"{one['kind']} of {one['count']} ({one['example']}: {one['reason']})" for one in report.get("not_kept") or ())
+            return RememberVerified(ordinal, view.target.name, word, tuple(report.get("passes") or ()), lost)
     behind = tuple(view for view in volumes if view.mover is not None and view.mover.event not in ("waiting", "verified"))
     if behind and all(_is_for_the_stop(view) and not view.entry.final for view in behind):
         progress = _progress(behind)

@@ -111,14 +111,18 @@ class TellMover(Step):
 
 @dataclass(frozen=True)
 class RememberVerified(Step):
+    """`lost`: what of the entries was not kept, in words; only a mover that is not root may lose anything."""
+
     replica: int
     volume: str
     word: str
     passes: tuple[Object, ...]
+    lost: str = ""
 
     def recorded(self, record: Record, now: str) -> Record:
-        return record.with_volume(self.replica, self.volume, phase="Verified", verified=self.word, verified_at=now, passes=list(self.passes),
-                                  progress="100%")
+        verified = record.with_volume(self.replica, self.volume, phase="Verified", verified=self.word, verified_at=now, passes=list(self.passes),
+                                      progress="100%")
+        return verified.with_volume(self.replica, self.volume, message=f"not kept: {self.lost}") if self.lost else verified
 
     def __str__(self) -> str:
-        return f"volume {self.volume}: the copy was verified equal after the stop"
+        return f"volume {self.volume}: the copy was verified equal after the stop" + (f"; not kept: {self.lost}" if self.lost else "")

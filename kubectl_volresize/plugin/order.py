@@ -29,6 +29,7 @@ class Flags:
     image: str | None = None
     head_room: int | None = None
     bandwidth: str | None = None
+    run_as_user: int | None = None
     acknowledged: tuple[str, ...] = ()
 
 
@@ -73,8 +74,8 @@ def order(flags: Flags) -> Order:
     if twice:
         raise UsageError(f"--volume names {', '.join(twice)} twice")
     chosen = image(flags.image, None, os.environ)
-    request = Request(statefulset=wanted.name, targets=targets, mover={"image": chosen.name}, copy=copy_with(flags.bandwidth),
-                      acknowledged=codes(flags.acknowledged))
+    request = Request(statefulset=wanted.name, targets=targets, mover={"image": chosen.name, **({"runAsUser": flags.run_as_user} if flags.run_as_user else {})},
+                      copy=copy_with(flags.bandwidth), acknowledged=codes(flags.acknowledged))
     if flags.head_room is not None:
         request = replace(request, head_room=flags.head_room)
     return Order(request=request, name=_checked_name(flags.name, "--name") if flags.name else None, image_asked=chosen.asked)
@@ -118,7 +119,7 @@ def copy_with(bandwidth: str | None) -> Object:
 def _from_file(flags: Flags, filename: str) -> Order:
     doubled = [option for option, given in (("SET", flags.statefulset), ("--volume", flags.volumes), ("--name", flags.name),
                                             ("--head-room", flags.head_room), ("--bandwidth", flags.bandwidth),
-                                            ("--acknowledge", flags.acknowledged)) if given not in (None, ())]
+                                            ("--run-as-user", flags.run_as_user), ("--acknowledge", flags.acknowledged)) if given not in (None, ())]
     if doubled:
         raise UsageError(f"{', '.join(doubled)} and -f do not go together: say it in the manifest")
     manifest = load(filename)

@@ -18,7 +18,7 @@ def _claim(namespace, name, size="16Mi"):
 def _mover(namespace):
     return render("mover", name="mover", namespace=namespace, labels={}, annotations={}, lease={"name": "nobody", "uid": "none"}, node="",
                   tolerations=[], priority_class="", pull_secrets=[], selinux=None, image="busybox:1.36", args=[], resources={}, source_claim="a",
-                  target_claim="b")
+                  target_claim="b", user=0, group=0)
 
 
 @pytest.mark.parametrize("written, stored", [("1024Mi", "1Gi"), ("1.5Gi", "1536Mi"), ("500Mi", "500Mi"), ("1000M", "1G"), ("1.5G", "1500M"),

@@ -32,7 +32,8 @@ ELSEWHERE = {
     "does-not-fit": "test_refused_in_cluster.py: the Job counts the data", "not-measured": "test_found_by_the_job.py",
     "templates-only": "test_found_by_the_job.py", "unreachable-volume": "test_found_by_the_job.py",
     "namespace-missing": "test_bad_input_in_cluster.py: a namespace that is not there",
-    "user-rights": "test_bad_input_in_cluster.py: needs a user without rights", "altered-by-admission": "test_webhooks_in_cluster.py"}
+    "user-rights": "test_bad_input_in_cluster.py: needs a user without rights", "altered-by-admission": "test_webhooks_in_cluster.py",
+    "copied-as-user": "test_restricted_namespace.py: needs --run-as-user", "no-fs-group": "test_restricted_namespace.py: needs --run-as-user"}
 IMPOSSIBLE = {
     "volume-missing": "the binder calls the claim of such a volume Lost within a moment, which is claim-not-bound",
     "bad-spec": "the definition's own rules refuse it before it is stored"}

@@ -43,6 +43,13 @@ def test_a_refusal_is_one_finding_in_its_own_words(answer: Answer, code: str, wo
     assert words in finding.message
 
 
+@pytest.mark.parametrize(("of", "user", "offered"), [(MOVER, 0, True), (MOVER, 1000, False), (JOB, 65532, False)])
+def test_where_root_is_not_admitted_a_user_may_copy(of: str, user: int, offered: bool) -> None:
+    [finding] = told(Answer(of, {"spec": {"securityContext": {"runAsUser": user}}}, status=403, message=POD_SECURITY))
+    assert "enforce=baseline" in finding.fix
+    assert ("--run-as-user UID" in finding.fix, "must be root" in finding.message) == (offered, offered)
+
+
 def test_what_was_found_without_asking_is_not_said_twice() -> None:
     small = View({"metadata": {"name": "claims"}, "spec": {"limits": [{"type": "PersistentVolumeClaim", "min": {"storage": "1Gi"}}]}})
     assert [finding.code for finding in told(refused(CLAIM, TOO_SMALL), limit_ranges=(small,))] == ["limit-range"]

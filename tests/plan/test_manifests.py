@@ -13,6 +13,7 @@ from kubectl_volresize.model import labels
 from kubectl_volresize.model.objects import Claim, Object, Pod, StatefulSet
 from kubectl_volresize.model.record import VolumeRecord
 from kubectl_volresize.model.request import Target
+from kubectl_volresize.mover.finish import LOSSES
 from kubectl_volresize.plan import manifests
 from kubectl_volresize.templates import render
 
@@ -240,6 +241,25 @@ def test_a_mover_has_no_more_rights_than_a_copy_needs(made: Any) -> None:
 @pytest.mark.parametrize("made", [mover, measurer])
 def test_a_mover_has_no_fs_group_since_the_kubelet_would_change_the_owner_of_every_file(made: Any) -> None:
     assert "fsGroup" not in json.dumps(made())
+
+
+@pytest.mark.parametrize(("pod", "group"), [(APPLICATION, 1000), (None, 4321)])
+def test_a_mover_that_is_not_root_has_no_capability_and_the_group_that_its_new_volume_needs(pod: Pod | None, group: int) -> None:
+    spec = mover(pod, mover={"image": "x", "runAsUser": 4321})["spec"]
+    assert {key: spec["securityContext"][key] for key in ("runAsUser", "runAsGroup", "fsGroup", "runAsNonRoot")} == {
+        "runAsUser": 4321, "runAsGroup": 4321, "fsGroup": group, "runAsNonRoot": True}
+    [container] = spec["containers"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    # The kubelet gives a volume that is read-only to no group.
+    [source] = [one for one in spec["volumes"] if one["name"] == "source"]
+    assert source["persistentVolumeClaim"]["readOnly"] is True
+
+
+def test_only_a_mover_that_is_not_root_may_lose_anything_and_never_an_entry() -> None:
+    assert "--accept" not in mover()["spec"]["containers"][0]["args"]
+    args = mover(mover={"image": "x", "runAsUser": 4321})["spec"]["containers"][0]["args"]
+    accepted = set(args[args.index("--accept") + 1].split(","))
+    assert accepted == {"owner", "mode", "mtime", "xattr", "flags"} < set(LOSSES)
 
 
 def test_a_mover_goes_to_the_node_of_the_pod_past_the_scheduler_and_not_around_it() -> None:

@@ -70,6 +70,12 @@ def capacities(*segments: tuple[str, str], **more: str) -> State:
     return running().seeing(surroundings=Surroundings(capacities=published), nodes={states.NODE: node(states.NODE, labels=IN_ZONE_A)})
 
 
+def as_user(**security: Any) -> State:
+    """Copied by user 1000; `security`: the securityContext of the application's pods."""
+    pods = {"spec": {"containers": [{"name": "app", "image": "app:1"}], "securityContext": security}}
+    return replace(running().with_set(statefulset(template=pods)), request=states.request(mover={"image": "x", "runAsUser": 1000}))
+
+
 def answered(message: str) -> State:
     return running().seeing(surroundings=Surroundings(answers=(Answer("mover", {}, status=403, message=message),)))
 
@@ -123,6 +129,8 @@ PROVOKED: dict[str, tuple[State, str]] = {
     "pod-old-revision": (running().with_pod(1, pod(1, revision="web-old")), "pod/web-1"),
     "many-budgets": (running().seeing(budgets=(budget("one", 1), budget("two", 1))), "statefulset/web"),
     "budget": (running().seeing(budgets=(budget("strict", 0),)), "poddisruptionbudget/strict"),
+    "copied-as-user": (as_user(fsGroup=2000), "statefulset/web"),
+    "no-fs-group": (as_user(runAsUser=1000, runAsGroup=3000), "statefulset/web"),
     "class-missing": (replace(running(), request=states.request(storage_class="slow")), "storageclass/slow"),
 }
 # These come later, from the data or from the measuring pods, and have tests of their own below.
@@ -148,6 +156,11 @@ def _codes_in_the_source() -> set[str]:
 
 def test_every_finding_of_the_source_is_provoked_here() -> None:
     assert _codes_in_the_source() - ELSEWHERE == set(PROVOKED) | LATER == set(CODES) - ELSEWHERE
+
+
+@pytest.mark.parametrize("security", [{"fsGroup": 0}, {"runAsGroup": 1000}, {"supplementalGroups": [5, 1000]}])
+def test_pods_that_are_in_the_group_of_the_new_root_directory_can_write_to_it(security: dict[str, Any]) -> None:
+    assert codes(as_user(**security)) == ["copied-as-user"]
 
 
 def test_a_healthy_set_without_a_budget_has_nothing_against_it() -> None:

@@ -25,10 +25,11 @@ def test_the_volumeresize_comes_first_and_the_job_after_it(api: FakeApi, plugin:
 
 
 def test_the_request_is_recorded_whole(api: FakeApi, plugin: Plugin) -> None:
-    plugin(*SUBMIT[:-1], "data=500Mi,storageClass=immediate", "--head-room", "25", "--bandwidth", "50M", "--image", "registry.example/volmig:7")
+    plugin(*SUBMIT[:-1], "data=500Mi,storageClass=immediate", "--head-room", "25", "--bandwidth", "50M", "--image", "registry.example/volmig:7",
+           "--run-as-user", "1000", "--acknowledge", "no-fs-group")
     assert migration(api)["spec"] == {
         "statefulSetName": "web", "volumes": [{"name": "data", "newSize": "500Mi", "storageClass": "immediate"}], "headRoomPercent": 25,
-        "copy": {"bandwidth": "50M"}, "mover": {"image": "registry.example/volmig:7"}}
+        "copy": {"bandwidth": "50M"}, "mover": {"image": "registry.example/volmig:7", "runAsUser": 1000}, "acknowledge": ["no-fs-group"]}
 
 
 def test_the_job_gets_a_name_and_a_namespace_and_nothing_else(api: FakeApi, plugin: Plugin) -> None:
@@ -171,7 +172,7 @@ def test_a_name_that_is_taken_is_said(api: FakeApi, plugin: Plugin) -> None:
 def test_install_and_submit_in_one_go(connect: Callable[[Cluster], FakeApi], plugin: Plugin) -> None:
     api = connect(three_replicas().without_installation())
     answer = plugin(*SUBMIT, "--install")
-    assert answer.code == 0 and answer.out.count(" created\n") == 9
+    assert answer.code == 0 and answer.out.count(" created\n") == 13
     assert job(api)
 
 

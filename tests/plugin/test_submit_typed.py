@@ -21,6 +21,8 @@ from submitting import MANIFEST, end_job, job, migration
     (["web", "--volume", "data=1Gi", "--name", "Not A Name"], "--name 'Not A Name' is no name for it"),
     (["web", "--volume", "data=1Gi", "--name", "n" * 64], "at most 63 characters"),
     (["web", "--volume", "data=1Gi", "--head-room", "-1"], "--head-room"),
+    (["web", "--volume", "data=1Gi", "--run-as-user", "0"], "--run-as-user"),
+    (["-f", "x.yaml", "--run-as-user", "5"], "--run-as-user and -f do not go together"),
     (["web", "--volume", "data=1Gi", "--dry-run=client", "--follow"], "--follow has nothing to follow"),
     (["vr/web", "--volume", "data=1Gi"], "submit takes a StatefulSet"),
     (["deployment/web", "--volume", "data=1Gi"], "migrations belong to StatefulSets"),

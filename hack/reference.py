@@ -38,6 +38,7 @@ MARKS = {
     "NUDGE": ("annotation", "a claim that is not Bound yet", "changed now and then, so that the binder looks at it at once"),
     "FINAL": ("annotation", "a pod that copies", "tells it that the replica is stopped: `final:`, the UID of the stopped pod, and a random word, "
               "which it repeats when both volumes are equal"),
+    "IMAGE_PREFIX": ("annotation", "the namespace", "what the image of the runner must begin with; set by `install --image`"),
     "REQUESTED": ("annotation", "the VolumeResize",
                   "what `cancel`, `resume`, `rollback` or `cleanup` ask of the runner: JSON with id, verb and args"),
     "RECORD": ("annotation", "the Lease", "a copy of the VolumeResize's status, for one that is deleted by force"),

@@ -20,7 +20,7 @@ _SELECTED_NODE = "volume.kubernetes.io/selected-node"
 _BIND_ANNOTATIONS = ("pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller", _SELECTED_NODE,
                      "volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner", labels.NUDGE)
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
-# What a user who is not root may be unable to set, if only on the root directory, which mkfs made: see mover/finish.py. What exists is never left out.
+# What a user who is not root may be unable to set, if only on the root directory, which mkfs made (mover/finish.py). What exists is never left out.
 _NOT_A_USERS = ("owner", "mode", "mtime", "xattr", "flags")
 _UNSCHEDULABLE = {"key": "node.kubernetes.io/unschedulable", "operator": "Exists", "effect": "NoSchedule"}
 

@@ -25,7 +25,8 @@ def findings(cluster: Cluster, request: Request) -> tuple[Finding, ...]:
     if statefulset is None:
         return (Finding("set-missing", f"statefulset/{request.statefulset}", f"does not exist in namespace {cluster.namespace}",
                         "check the name and the namespace (-n)"),)
-    checks = (_installation, _other_migrations, _set, _targets, _claims, _claims_beyond, _pods, _budgets, _storage, _limits, _managers, _copied_as_user)
+    checks = (_installation, _other_migrations, _set, _targets, _claims, _claims_beyond, _pods, _budgets, _storage, _limits, _managers,
+              _copied_as_user)
     found = tuple(finding for check in checks for finding in check(cluster, statefulset, request))
     return (*found, *answer_findings(cluster, {finding.code for finding in found}))
 
@@ -42,12 +43,12 @@ def _copied_as_user(cluster: Cluster, statefulset: StatefulSet, request: Request
     if not user:
         return
     security = (statefulset.raw["spec"]["template"].get("spec") or {}).get("securityContext") or {}
-    less = (f"is copied as user {user}: a file that this user may not read makes the copy fail, and owners, modes, times and attributes that it may not "
-            "set are not kept, those of the volume's root directory among them")
+    less = (f"is copied as user {user}: a file that this user may not read makes the copy fail, and owners, modes, times and attributes that it "
+            "may not set are not kept, those of the volume's root directory among them")
     # The root directory of a new file system is root's; the mover's fsGroup gives it to a group, and nothing more.
     if security.get("fsGroup") is None and user not in (security.get("runAsGroup"), *(security.get("supplementalGroups") or ())):
-        yield Finding("no-fs-group", where, f"{less}; its pods have no fsGroup and are not in group {user}, to which the new volume's root directory will "
-                      "belong: they might not be allowed to write there", f"set fsGroup: {user} in its pod template",
+        yield Finding("no-fs-group", where, f"{less}; its pods have no fsGroup and are not in group {user}, to which the new volume's root directory "
+                      "will belong: they might not be allowed to write there", f"set fsGroup: {user} in its pod template",
                       path="spec.template.spec.securityContext.fsGroup")
     else:
         yield Finding("copied-as-user", where, less, "leave --run-as-user out where the namespace admits root", path="spec.mover.runAsUser")

@@ -74,7 +74,8 @@ def order(flags: Flags) -> Order:
     if twice:
         raise UsageError(f"--volume names {', '.join(twice)} twice")
     chosen = image(flags.image, None, os.environ)
-    request = Request(statefulset=wanted.name, targets=targets, mover={"image": chosen.name, **({"runAsUser": flags.run_as_user} if flags.run_as_user else {})},
+    as_user = {"runAsUser": flags.run_as_user} if flags.run_as_user else {}
+    request = Request(statefulset=wanted.name, targets=targets, mover={"image": chosen.name, **as_user},
                       copy=copy_with(flags.bandwidth), acknowledged=codes(flags.acknowledged))
     if flags.head_room is not None:
         request = replace(request, head_room=flags.head_room)

@@ -67,8 +67,9 @@ def confined(new_namespace: Callable[[], Namespace]) -> Iterator[Confined]:
 
 
 def mover(namespace: Namespace, user: int) -> Object:
-    return render("mover", name="mover", namespace=namespace.name, labels={}, annotations={}, lease={"name": "a", "uid": "b"}, node="n", tolerations=[],
-                  priority_class="", pull_secrets=[], selinux=None, image=namespace.image, args=[], resources={}, source_claim="a", target_claim="b",
+    return render("mover", name="mover", namespace=namespace.name, labels={}, annotations={}, lease={"name": "a", "uid": "b"}, node="n",
+                  tolerations=[], priority_class="",
+                  pull_secrets=[], selinux=None, image=namespace.image, args=[], resources={}, source_claim="a", target_claim="b",
                   user=user, group=user)
 
 

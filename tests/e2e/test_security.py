@@ -1,5 +1,6 @@
-"""What docs/security.md says is forbidden, tried for real by those to whom it is: the runner's account, and a user with the role `edit` who would like to
-be it. Beside each thing that is denied stands the nearest one that is not. tests/packaging/test_security_doc.py holds the document to this file."""
+"""What docs/security.md says is forbidden, tried for real by those to whom it is: the runner's account, and a user with the role `edit` who
+would like to be it. Beside each thing that is denied stands the nearest one that is not.
+tests/packaging/test_security_doc.py holds the document to this file."""
 from __future__ import annotations
 
 import copy
@@ -197,7 +198,8 @@ def test_nothing_of_another_namespace_is_touched_or_read(runner: Person) -> None
 @pytest.mark.security("more-rights")
 def test_no_right_is_given_away_or_taken(runner: Person) -> None:
     account = f"--serviceaccount={runner.namespace.name}:{labels.RUNNER_ACCOUNT}"
-    for arguments in (("create", "rolebinding", "mine", "--clusterrole=edit", account), ("create", "clusterrolebinding", "mine", "--clusterrole=edit", account),
+    for arguments in (("create", "rolebinding", "mine", "--clusterrole=edit", account),
+                      ("create", "clusterrolebinding", "mine", "--clusterrole=edit", account),
                       ("create", "role", "mine", "--verb=get", "--resource=secrets"), ("delete", "rolebinding", labels.RUNNER_ROLE),
                       ("create", "token", "default"), ("annotate", "namespace", runner.namespace.name, f"{labels.IMAGE_PREFIX}=evil"),
                       ("delete", "validatingadmissionpolicybinding", labels.VOLUMES_ROLE)):

@@ -18,7 +18,9 @@ sizes = st.sampled_from(["500Mi", "1.5Gi", "20G", "1e9", "1"])
 targets = st.builds(Target, name=words, size=sizes, storage_class=st.none() | words)
 requests = st.builds(
     Request, statefulset=words, targets=st.lists(targets, min_size=1, max_size=3, unique_by=lambda target: target.name).map(tuple),
-    head_room=st.integers(0, 1000), mover=st.sampled_from([{}, {"image": "x"}, {"image": "x", "runAsUser": 1000}, {"tolerations": [{"key": "a"}], "imagePullSecrets": [{"name": "s"}]}]),
+    head_room=st.integers(0, 1000),
+    mover=st.sampled_from([{}, {"image": "x"}, {"image": "x", "runAsUser": 1000},
+                           {"tolerations": [{"key": "a"}], "imagePullSecrets": [{"name": "s"}]}]),
     copy=st.sampled_from([{}, {"bandwidth": "50M"}]), acknowledged=st.lists(st.sampled_from(["owned-set", "node-cordoned"]), max_size=2).map(tuple))
 
 

@@ -70,8 +70,9 @@ def test_every_field_of_the_record_comes_back_as_it_was_written(cluster):
     record = cluster.migration()
     _, status = _paths(cluster, record)
     now = "2026-01-02T03:04:05Z"
+    figures = {"bytes": 1, "totalBytes": 2, "files": 3, "bytesPerSecond": 4, "secondsLeft": 5}
     whole = _filled(Record, phase="Replacing", start_time=now, completion_time=now, conditions=(),
-                    volumes=(_filled(VolumeRecord, phase="Waiting", passes=[{"pass": 1}], verified_at=now, cleaned=True),),
+                    volumes=(_filled(VolumeRecord, phase="Waiting", passes=[{"pass": 1}], verified_at=now, cleaned=True, copied=figures),),
                     replicas=(_filled(ReplicaRecord),))
     written = whole.with_condition("Progressing", "True", "Syncing", "m", now, 1).to_status()
     cluster.client.replace(status, {**record, "status": written})

@@ -18,7 +18,7 @@ from .result import Result
 
 PROGRAM = "kubectl volresize"
 INTERRUPTED = 130
-VERBS = ("install", "plan", "submit", "logs", "status", "cancel", "resume", "rollback", "cleanup", "version")
+VERBS = ("install", "plan", "submit", "logs", "status", "list", "cancel", "resume", "rollback", "cleanup", "uninstall", "completion", "version")
 
 
 class _Verbs(click.Group):

@@ -59,6 +59,25 @@ def statefulsets(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     return [name for name in (prefix + slash + found for found in _names(path, ctx)) if name.startswith(incomplete)]
 
 
+def volumes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """For --volume: the volumeClaimTemplates of the set that was typed before, or of all; behind `storageClass=` the classes."""
+    from ..kube import paths
+    from .place import connect
+    from .target import parse
+
+    head, mark, started = incomplete.rpartition("storageClass=")
+    if mark:
+        return [f"{head}{mark}{name}" for name in _names(paths.storage_classes(), ctx) if name.startswith(started)]
+    try:
+        place = connect(_chosen(ctx))
+        typed = ctx.params.get("statefulset")
+        sets = [one for one in place.client.list(paths.statefulsets(place.namespace)) if not typed or one["metadata"]["name"] == parse(typed).name]
+    except VolresizeError:
+        return []
+    found = {template["metadata"]["name"] for one in sets for template in one["spec"].get("volumeClaimTemplates") or []}
+    return sorted(f"{name}=" for name in found if name.startswith(incomplete))
+
+
 def targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """StatefulSets that have a migration, or after `vr/` the migrations themselves."""
     from ..kube import paths
@@ -86,8 +105,12 @@ def candidates(words: list[str]) -> tuple[list[str], str]:
     return lines, _FILES if wants_file else _NO_FILES
 
 
-def main() -> None:
+def printed(words: list[str]) -> str:
+    """A candidate a line, and the directive."""
     signal.alarm(_SECONDS)
-    lines, directive = candidates(sys.argv[1:])
-    for line in (*lines, directive):
-        click.echo(line)
+    lines, directive = candidates(words)
+    return "".join(f"{line}\n" for line in (*lines, directive))
+
+
+def main() -> None:
+    click.echo(printed(sys.argv[1:]), nl=False)

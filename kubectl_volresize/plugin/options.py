@@ -98,6 +98,10 @@ def request_options(function: Command) -> Command:
         from .completion import statefulsets as found
         return found(ctx, param, incomplete)
 
+    def volumes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        from .completion import volumes as found
+        return found(ctx, param, incomplete)
+
     for decorate in (
             click.option("--acknowledge", "acknowledged", multiple=True, metavar="CODE[,CODE]",
                          help="Findings that you have read and accept, by their code; may be repeated"),
@@ -111,7 +115,7 @@ def request_options(function: Command) -> Command:
             click.option("--name", metavar="NAME", help="Name of the VolumeResize; by default the StatefulSet's, with a number from the second on"),
             click.option("-f", "--filename", metavar="FILE", type=click.Path(dir_okay=False, allow_dash=True),
                          help="Manifest of a VolumeResize instead; - for stdin"),
-            click.option("--volume", "volumes", multiple=True, metavar="NAME=SIZE[,storageClass=CLASS]",
+            click.option("--volume", "volumes", multiple=True, metavar="NAME=SIZE[,storageClass=CLASS]", shell_complete=volumes,
                          help="volumeClaimTemplate and its new size, for example data=500Mi; may be repeated"),
             click.argument("statefulset", metavar="[SET]", required=False, shell_complete=statefulsets)):
         function = decorate(function)

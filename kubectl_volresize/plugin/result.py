@@ -82,6 +82,13 @@ class VersionInfo(Result):
 
 
 @dataclass(frozen=True)
+class Printed(Result):
+    """Text that is printed as it is, for a file or another program."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True)
 class Preview:
     """What would be done, shown before the user is asked: sentences, a table, sentences."""
 

@@ -196,3 +196,12 @@ def test_no_migration_is_an_empty_list_and_no_error(api: FakeApi, plugin: Plugin
                                                (90061, "1d1h"), (86400 + 59, "1d")])
 def test_spans_are_told_in_two_units(seconds: float, text: str) -> None:
     assert span(seconds) == text
+
+
+def test_a_list_of_some_by_their_labels(api: FakeApi, plugin: Plugin) -> None:
+    for name, team in (("one", "a"), ("two", "b")):
+        made = add(api, name=name)
+        api.rest.change(labels.PLURAL, made, lambda new, team=team: new["metadata"].update(labels={"team": team}))  # type: ignore[misc]
+    assert sorted(plugin("list", "-o", "name").out.split()) == [f"volumeresize.storage.maurice.fr/{name}" for name in ("one", "two")]
+    assert plugin("list", "-l", "team=b", "-o", "name").out.split() == ["volumeresize.storage.maurice.fr/two"]
+    assert plugin("list", "-A").out.splitlines()[0].split()[0] == "NAMESPACE"

@@ -5,8 +5,7 @@ import time
 
 import click
 
-from ...errors import Forbidden, NotFound, UsageError
-from ...kube import paths
+from ...errors import Forbidden, UsageError
 from ...model import labels
 from .. import result
 from ..completion import targets
@@ -14,8 +13,9 @@ from ..job import at_work, restart_command, runner_jobs, runner_pods, waiting_fo
 from ..options import Where, cluster_options, output_option
 from ..outcome import advice
 from ..place import Place, connect
-from ..target import NotInstalled, find, newest_first
+from ..target import find
 from ..watching import watched
+from .list import listing
 
 
 @click.command("status", short_help="Show how far migrations are, and what to do next")
@@ -42,7 +42,7 @@ def command(where: Where, target: str | None, watching: bool, timeout: float | N
         raise UsageError("TARGET and -A do not go together: name the namespace with -n")
     place = connect(where)
     if target is None:
-        return _listing(place, all_namespaces, output)
+        return listing(place, all_namespaces, output)
     migration = find(place, target)
     if watching:
         return watched(place, migration["metadata"]["name"], timeout, output)
@@ -65,12 +65,3 @@ def _state_of_runner(place: Place, migration: result.Object) -> tuple[str, tuple
         take_back = f"Take it back, nothing is touched yet: {place.kubectl('delete', f'volumeresize/{name}', f'job/{jobs[-1].name}')}"
         return waiting, advice(place, migration) + ((take_back,) if waiting and untouched else ())
     return "no Job works on it", (f"Start one: {restart_command(place, name)}",)
-
-
-def _listing(place: Place, everywhere: bool, output: str) -> result.Listing:
-    try:
-        found = place.client.list(paths.migrations(None if everywhere else place.namespace))
-    except NotFound as error:
-        raise NotInstalled(command=place.command("install")) from error
-    notes = () if found else ("No migrations found" + ("." if everywhere else f" in namespace {place.namespace}."),)
-    return result.Listing(output=output, notes=notes, migrations=tuple(newest_first(found)), now=time.time(), everywhere=everywhere)

@@ -77,6 +77,12 @@ def _version(outcome: result.VersionInfo) -> int:
 
 
 @_show.register
+def _printed(outcome: result.Printed) -> int:
+    sys.stdout.write(outcome.text)
+    return outcome.exit_code
+
+
+@_show.register
 def _followed(outcome: result.Following) -> int:
     code = show(outcome.before) if outcome.before is not None else 0
     raw, end = outcome.output == result.JSON, None

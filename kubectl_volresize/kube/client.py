@@ -62,6 +62,11 @@ class Client:
 
     def __init__(self, session: requests.Session, server: str, pause: Callable[[float], None] = time.sleep) -> None:
         self._session, self.server, self._pause = session, server.rstrip("/"), pause
+        self._timeout: tuple[float, float | None] = _TIMEOUT
+
+    def give_up_after(self, seconds: float) -> None:
+        """Of each answer, and of the connection that it comes by; 0 for never. What is followed or watched has its own time."""
+        self._timeout = (min(_TIMEOUT[0], seconds), seconds) if seconds > 0 else (_TIMEOUT[0], None)
 
     # -- reads
 
@@ -176,7 +181,7 @@ class Client:
 
     def _call(self, verb: str, method: str, path: str, *, params: dict[str, Any], body: Any = None, content_type: str = "application/json") -> Object:
         with self._send(method, verb, path, params=params, data=None if body is None else json.dumps(body),
-                        headers={"Content-Type": content_type, "Accept": "application/json"}, timeout=_TIMEOUT) as response:
+                        headers={"Content-Type": content_type, "Accept": "application/json"}, timeout=self._timeout) as response:
             try:
                 answer: Object = response.json()
             except ValueError as error:

@@ -22,7 +22,8 @@ _SECONDS = 3
 def _chosen(ctx: click.Context) -> Where:
     """The cluster options typed so far."""
     root = ctx.find_root()
-    before, here = (Where(*(params.get(name) for name in ("namespace", "context", "kubeconfig"))) for params in (root.params, ctx.params))
+    names = ("namespace", "context", "kubeconfig", "request_timeout")
+    before, here = (Where(**{name: params.get(name) for name in names}) for params in (root.params, ctx.params))
     return before.overridden_by(here)
 
 

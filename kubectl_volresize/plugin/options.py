@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 import functools
+import re
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import click
@@ -16,16 +17,17 @@ Command = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Where:
-    """-n, --context and --kubeconfig as the user gave them; None where he did not."""
+    """-n, --context, --kubeconfig and --request-timeout (seconds, 0 for ever) as the user gave them; None where he did not."""
 
     namespace: str | None = None
     context: str | None = None
     kubeconfig: str | None = None
+    request_timeout: float | None = None
 
     def overridden_by(self, later: Where) -> Where:
         """The same options given after the verb win over those before it."""
-        return Where(*(new if new is not None else old for new, old in (
-            (later.namespace, self.namespace), (later.context, self.context), (later.kubeconfig, self.kubeconfig))))
+        said = {key: value for key, value in asdict(later).items() if value is not None}
+        return replace(self, **said)
 
     def command(self, verb: str, *arguments: str, namespace: str | None = None) -> str:
         """`kubectl volresize VERB ARGUMENTS` against the same cluster, to be shown and pasted; with -n when `namespace` is given."""
@@ -42,14 +44,31 @@ class Where:
         return " ".join(shlex.quote(word) for word in words)
 
 
+class Duration(click.ParamType):  # type: ignore[type-arg]
+    """A duration as kubectl takes it, a number of seconds or with units, as seconds."""
+
+    name = "duration"
+    _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value)
+        parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
+        if "".join(number + unit for number, unit in parts) == text and parts:
+            return sum(float(number) * self._UNITS[unit] for number, unit in parts)
+        if re.fullmatch(r"\d+(\.\d+)?", text):
+            return float(text)
+        self.fail(f"{text!r} is no duration; write it like 30s or 1m", param, ctx)
+
+
 def raw_cluster_options(function: Command) -> Command:
-    """-n, --context and --kubeconfig as three parameters."""
+    """-n, --context, --kubeconfig and --request-timeout as parameters."""
     # Imported when a completion is asked for: it talks to the cluster.
     def namespaces(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
         from .completion import namespaces as found
         return found(ctx, incomplete)
 
     for decorate in (
+            click.option("--request-timeout", metavar="DURATION", type=Duration(), help="Give up on an answer after this time: 5s, 1m; 0 for never"),
             click.option("--kubeconfig", metavar="FILE", help="Kubeconfig file to use", type=click.Path(dir_okay=False)),
             click.option("--context", metavar="NAME", help="Context of the kubeconfig to use"),
             click.option("-n", "--namespace", metavar="NAMESPACE", help="Namespace of the StatefulSet", shell_complete=namespaces)):
@@ -62,9 +81,10 @@ def cluster_options(function: Command) -> Command:
     @raw_cluster_options
     @click.pass_context
     @functools.wraps(function)
-    def with_where(ctx: click.Context, /, namespace: str | None, context: str | None, kubeconfig: str | None, **rest: Any) -> Any:
+    def with_where(ctx: click.Context, /, namespace: str | None, context: str | None, kubeconfig: str | None, request_timeout: float | None,
+                   **rest: Any) -> Any:
         before = ctx.obj if isinstance(ctx.obj, Where) else Where()
-        return function(where=before.overridden_by(Where(namespace, context, kubeconfig)), **rest)
+        return function(where=before.overridden_by(Where(namespace, context, kubeconfig, request_timeout)), **rest)
     return with_where
 
 
@@ -91,13 +111,25 @@ def yes_option(function: Command) -> Command:
     return click.option("-y", "--yes", is_flag=True, help="Do not ask; needed where there is no terminal to ask on")(function)
 
 
-def request_options(function: Command) -> Command:
-    """The StatefulSet and what shall become of it, as the fields of order.Flags."""
+def _statefulsets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     # Imported when a completion is asked for: it talks to the cluster.
-    def statefulsets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-        from .completion import statefulsets as found
-        return found(ctx, param, incomplete)
+    from .completion import statefulsets as found
+    return found(ctx, param, incomplete)
 
+
+def set_argument(function: Command) -> Command:
+    """The StatefulSet, as parameter `statefulset`."""
+    return click.argument("statefulset", metavar="[SET]", required=False, shell_complete=_statefulsets)(function)
+
+
+def sets_argument(function: Command) -> Command:
+    """Several of them, by name or by their labels, as parameters `statefulsets` and `selector`."""
+    function = click.option("-l", "--selector", metavar="SELECTOR", help="All StatefulSets with these labels instead of SET")(function)
+    return click.argument("statefulsets", metavar="[SET]...", nargs=-1, shell_complete=_statefulsets)(function)
+
+
+def request_options(function: Command) -> Command:
+    """What shall become of a StatefulSet, as the fields of order.Flags but for its name."""
     def volumes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
         from .completion import volumes as found
         return found(ctx, param, incomplete)
@@ -116,7 +148,6 @@ def request_options(function: Command) -> Command:
             click.option("-f", "--filename", metavar="FILE", type=click.Path(dir_okay=False, allow_dash=True),
                          help="Manifest of a VolumeResize instead; - for stdin"),
             click.option("--volume", "volumes", multiple=True, metavar="NAME=SIZE[,storageClass=CLASS]", shell_complete=volumes,
-                         help="volumeClaimTemplate and its new size, for example data=500Mi; may be repeated"),
-            click.argument("statefulset", metavar="[SET]", required=False, shell_complete=statefulsets)):
+                         help="volumeClaimTemplate and its new size, for example data=500Mi; may be repeated")):
         function = decorate(function)
     return function

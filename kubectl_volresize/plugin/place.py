@@ -34,4 +34,6 @@ def connect(where: Where) -> Place:
     if where.namespace and not names.is_label(where.namespace):
         raise UsageError(f"-n {where.namespace[:80]!r} is no name of a namespace: lower-case letters, digits and '-', at most 63 characters")
     connection = from_kubeconfig(where.kubeconfig, where.context)
+    if where.request_timeout is not None:
+        connection.client.give_up_after(where.request_timeout)
     return Place(connection.client, where.namespace or connection.namespace, where)

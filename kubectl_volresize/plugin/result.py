@@ -25,10 +25,12 @@ class Result:
 
 @dataclass(frozen=True)
 class Change:
-    """One object and what was done with it: created, configured, unchanged, with `(dry run)` when it was not."""
+    """One object and what was done with it: created, configured, unchanged, with `(dry run)` when it was not; `diff`: what
+    changed in it, as `kubectl diff` shows it."""
 
     object: Object
     done: str
+    diff: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import pytest
 import requests
 import responses
 
-from kubectl_volresize.errors import ApiError
+from kubectl_volresize.errors import ApiError, Unreachable
 from kubectl_volresize.kube.client import Client
 
 _SERVER = "https://cluster.example"
@@ -46,3 +46,20 @@ def test_a_write_is_not_repeated_and_says_when_to_come_again() -> None:
     with pytest.raises(ApiError) as refused:
         _client(pauses).create("/api", {})
     assert (refused.value.retry_after, asked.call_count, pauses) == (12.0, 1, [])
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(None, (10, 60)), (3.0, (3.0, 3.0)), (90.0, (10, 90.0)), (0.0, (10, None))])
+def test_an_answer_is_given_up_after_the_time_that_was_asked_for(monkeypatch: pytest.MonkeyPatch, asked: float | None, expected: object) -> None:
+    used: list[object] = []
+
+    def request(*arguments: object, **named: object) -> object:
+        used.append(named["timeout"])
+        raise requests.ConnectionError("away")
+    session = requests.Session()
+    monkeypatch.setattr(session, "request", request)
+    client = Client(session, "https://x", pause=lambda seconds: None)
+    if asked is not None:
+        client.give_up_after(asked)
+    with pytest.raises(Unreachable):
+        client.create("/api/v1/namespaces/a/pods", {})
+    assert used == [expected]

@@ -51,7 +51,7 @@ def test_a_size_that_is_none_is_answered_with_one_that_is(plugin: Plugin, size: 
     (("web", *VOLUME, "--bandwidth", "1" * 41), "it has at most 40 characters"),
     (("web", *VOLUME, "-n", "Prod"), "-n 'Prod' is no name of a namespace"),
     (("web", *VOLUME, "-n", "prod/pods"), "-n 'prod/pods' is no name of a namespace"),
-    (("web", *VOLUME, "--bandwith", "5M"), "No such option '--bandwith'. Did you mean '--bandwidth'?"),
+    (("web", *VOLUME, "--bandwith", "5M"), "No such option '--bandwith'. (Did you mean one of: '--bandwidth'"),
     (("web", *VOLUME, "--frobnicate"), "No such option '--frobnicate'"),
     (("web", *VOLUME, "-o", "nonsense"), "'nonsense' is not one of 'text', 'json', 'yaml', 'name'"),
     (("-f", ""), "-f names no file"),

@@ -15,7 +15,7 @@ from fake_api import FakeApi, Refusal
 from fake_api.api import SERVER
 
 from kubectl_volresize.plugin.cli import VERBS
-from kubectl_volresize.plugin.options import Where
+from kubectl_volresize.plugin.options import Duration, Where
 from kubectl_volresize.version import VERSION
 
 PROGRAM = "import sys; from kubectl_volresize.plugin.cli import run; code = run(sys.argv[1:]); "
@@ -135,3 +135,14 @@ def test_version_names_the_image_and_where_it_comes_from(plugin: Plugin, monkeyp
     assert plugin("version").out == f"kubectl-volresize v{VERSION}\nimage mauricethomas/volmig:{VERSION} (default)\n"
     monkeypatch.setenv("VOLRESIZE_IMAGE", "registry.example/volmig:7")
     assert '"image": "registry.example/volmig:7"' in plugin("version", "-o", "json").out
+
+
+@pytest.mark.parametrize(("typed", "seconds"), [("5s", 5.0), ("1m30s", 90.0), ("7", 7.0), ("0", 0.0), ("500ms", 0.5)])
+def test_a_duration_is_taken_as_kubectl_takes_it(typed: str, seconds: float) -> None:
+    assert Duration().convert(typed, None, None) == seconds
+
+
+@pytest.mark.parametrize("typed", ["", "s", "5 s", "-3s", "5d", "1m30"])
+def test_what_is_no_duration_is_said(plugin: Plugin, typed: str) -> None:
+    answer = plugin("list", "--request-timeout", typed)
+    assert answer.code == 2 and "is no duration; write it like 30s or 1m" in answer.err

@@ -16,7 +16,7 @@ from kubectl_volresize.plugin.completion import candidates
     ([], {"install", "plan", "submit", "logs", "status", "list", "cancel", "resume", "rollback", "cleanup", "uninstall", "completion", "version"}),
     (["s"], {"submit", "status"}),
     (["r"], {"resume", "rollback"}),
-    (["cleanup", "--re"], {"--release"}),
+    (["cleanup", "--re"], {"--release", "--request-timeout"}),
     (["logs", "--t"], {"--timeout"}),
     (["status", "-o", "w"], {"wide"}),
     (["submit", "--dry-run", ""], {"none", "client", "server"})])

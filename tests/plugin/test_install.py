@@ -171,3 +171,15 @@ def test_no_description_is_cut_at_a_comma() -> None:
 def test_the_names_that_submit_looks_for_are_those_that_install_makes() -> None:
     made = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in Installation("shop").manifests}
     assert {("ServiceAccount", labels.RUNNER_ACCOUNT), ("RoleBinding", labels.RUNNER_ROLE), ("ClusterRole", labels.USER_ROLE)} <= made
+
+
+def test_what_changes_in_an_older_installation_is_shown(api: FakeApi, plugin: Plugin) -> None:
+    role = api.find("clusterroles", "", "volresize-runner")
+    assert role is not None
+    api.rest.change("clusterroles", role, lambda new: new["rules"].pop())
+    for arguments in (("--dry-run", "server"), ()):
+        answer = plugin("install", "--force-conflicts", *arguments)
+        assert answer.code == 0 and "clusterrole.rbac.authorization.k8s.io/volresize-runner configured" in answer.out
+        added = [line for line in answer.out.splitlines() if line.startswith("+")]
+        assert "+  - volumeresizes/status" in added and not [line for line in answer.out.splitlines() if line.startswith("-")]
+    assert "@@" not in plugin("install").out

@@ -1,10 +1,10 @@
 """`install`: what an admin does once: the CustomResourceDefinition, the roles and policies, and with -n what one namespace needs."""
 from __future__ import annotations
 
+import difflib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import click
 
@@ -170,16 +170,20 @@ def _apply(place: Place, manifest: Object, wanted: Installation) -> Change:
     path, dry = paths.of_object(manifest), wanted.dry_run == "server"
     before = place.client.find(path)
     after = place.client.apply(path, manifest, field_manager=labels.MANAGER, force=wanted.force, dry_run=dry)
-    done = "created" if before is None else "unchanged" if _same(before, after) else "configured"
-    return Change(after, f"{done} (server dry run)" if dry else done)
+    diff = _diff(before, after) if before is not None else ""
+    done = "created" if before is None else "configured" if diff else "unchanged"
+    return Change(after, f"{done} (server dry run)" if dry else done, diff)
 
 
-def _same(before: Object, after: Object) -> bool:
-    """Equal but for who manages which field; the version says nothing in a dry run."""
-    def bare(obj: Object) -> dict[str, Any]:
-        meta = {key: value for key, value in obj["metadata"].items() if key not in ("managedFields", "resourceVersion")}
-        return {**obj, "metadata": meta}
-    return bare(before) == bare(after)
+def _diff(before: Object, after: Object) -> str:
+    """What differs but for who manages which field, and what the server counts and observes; empty when nothing does."""
+    import yaml
+
+    def lines(obj: Object) -> list[str]:
+        meta = {key: value for key, value in obj["metadata"].items() if key not in ("managedFields", "resourceVersion", "generation")}
+        text: str = yaml.safe_dump({key: value for key, value in {**obj, "metadata": meta}.items() if key != "status"}, width=120)
+        return text.splitlines()
+    return "\n".join(list(difflib.unified_diff(lines(before), lines(after), lineterm="", n=2))[2:])
 
 
 def _wait_established(place: Place, pause: Callable[[float], None]) -> None:

@@ -10,13 +10,14 @@ from ...model.request import from_spec
 from ...plan import findings, outline, pending, preflight
 from ...plan.findings import Finding
 from .. import result, submission, target
-from ..options import Where, cluster_options, output_option, request_options
+from ..options import Where, cluster_options, output_option, request_options, set_argument
 from ..measuring import measure
 from ..order import Flags, Order, order, place_of
 from ..place import Place
 
 
 @click.command("plan", short_help="Show what a migration would do, and what speaks against it")
+@set_argument
 @request_options
 @click.option("--measure", "measuring", is_flag=True,
               help="Count the data of each volume: starts a pod beside each replica, which reads only, and removes it again")

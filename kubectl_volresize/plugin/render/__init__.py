@@ -34,6 +34,8 @@ def _changes(outcome: result.Changes) -> int:
         return outcome.exit_code
     for change in outcome.changes:
         print(f"{objects.resource(change.object)} {change.done}")
+        if change.diff:
+            print(change.diff)
     _next_steps(outcome.next_steps)
     return outcome.exit_code
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import ApiError, Forbidden, NotFound, Unreachable
 from ..model import labels, names
-from ..model.asked import asks_for_lost_record, named_volumes
+from ..model.asked import asks_for_lost_record, named_volumes, unanswered
 from ..model.cluster import Cluster, Mover, Surroundings
 from ..model.objects import Budget, Claim, Migration, Node, Object, Pod, StatefulSet, View, Volume
 from ..model.kept import Kept, unpack
@@ -34,8 +34,10 @@ def observe(client: Client, migration: Object) -> Cluster:
     cluster = _observe(client, migration, listed=listed, others=lambda: client.list(paths.migrations(namespace)), volumes=_volumes,
                        nodes=lambda: client.list(paths.nodes()), place=lambda name: client.find(paths.namespaces(name)), unreadable=[],
                        kept=_kept(client, migration))
-    # While data is counted nothing is decided by it, and each look would ask again.
-    if not _is_before_the_start(migration) or cluster.measurers:
+    # While data is counted nothing is decided by it, and each look would ask again. Whoever turns away must not wait for what it says.
+    status = migration.get("status") or {}
+    turns_away = cluster.cancelled or status.get("stopping") or unanswered(Migration(migration), from_status(status)) is not None
+    if not _is_before_the_start(migration) or cluster.measurers or turns_away:
         return cluster
     tried = rehearse(client, namespace, rehearsals(cluster, from_spec(migration["spec"])))
     return replace(cluster, surroundings=replace(cluster.surroundings, answers=tried, lacking=lacking(client, namespace, rules_of_runner()),
@@ -69,6 +71,8 @@ def observe_permitted(client: Client, migration: Object) -> Cluster:
 
     cluster = _observe(client, migration, listed=or_nothing, others=others, volumes=volumes, nodes=lambda: or_nothing("nodes", paths.nodes()),
                        place=lambda name: None, unreadable=unreadable)
+    if not _is_before_the_start(migration):
+        return cluster
     request = from_spec(migration["spec"])
     tried = rehearse(client, cluster.namespace, (*rehearsals(cluster, request), job_rehearsal(request, cluster.migration)))
     return replace(cluster, surroundings=replace(cluster.surroundings, answers=tried, unknown_fields=unknown_fields(client, cluster.namespace)))

@@ -12,8 +12,9 @@ from ..templates import render
 from . import paths
 from .client import Client
 
-# Words of an answer 5xx that speaks of the object and not of the API server (apiserver pkg/admission/plugin/webhook/errors).
-_WEBHOOK_DOWN = "failed calling webhook"
+# Words of answers 5xx that speak of the object and not of the API server: a webhook that is not reached, and one that answers so itself (apiserver
+# pkg/admission/plugin/webhook/errors).
+_OF_WEBHOOKS = ("failed calling webhook", "admission webhook")
 
 
 def rehearse(client: Client, namespace: str, wanted: Iterable[Rehearsal]) -> tuple[Answer, ...]:
@@ -28,6 +29,6 @@ def _tried(client: Client, namespace: str, wanted: Rehearsal) -> Answer:
         return Answer(wanted.of, body, client.create(path, body, dry_run=True))
     except ApiError as error:
         said = str(error.fields.get("message") or error.message)
-        if error.status == 429 or (error.status >= 500 and _WEBHOOK_DOWN not in said):
+        if error.status == 429 or (error.status >= 500 and not any(words in said for words in _OF_WEBHOOKS)):
             raise
         return Answer(wanted.of, body, status=error.status, message=said)

@@ -42,7 +42,10 @@ def _needed(cluster: Cluster, request: Request, pending: Pending) -> dict[str, F
         for resource, amount in _of_claims(cluster, request, ordinal, targets).items():
             found[resource] = max(found.get(resource, Fraction(0)), amount)
     # Those that count already are in what is used.
-    pods = max(sum(len(targets) for targets in pending.values()) - len(cluster.measurers), 0)
+    counted = [claim for ordinal, targets in pending.items() for target in targets
+               if (claim := cluster.claim_of(target.name, request.statefulset, ordinal)) is not None and not claim.one_pod]
+    # A ReadWriteOncePod volume is not counted, and copied when its replica has stopped.
+    pods = max(len(counted) - len(cluster.measurers), 0) if counted else max((len(targets) for targets in pending.values()), default=0)
     return {**found, **{resource: amount * pods for resource, amount in _of_one_pod(request).items()}}
 
 

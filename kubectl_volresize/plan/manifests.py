@@ -137,6 +137,9 @@ def mover_values(request: Request, entry: VolumeRecord, pod: Pod | None, migrati
         args += ["--bwlimit", str(request.copy["bandwidth"])]
     if request.run_as_user:
         args += ["--accept", ",".join(_NOT_A_USERS)]
+    if Claim(json.loads(entry.saved_claim or '{"metadata": {}}')).one_pod:
+        # Nobody could count before, hence the mover itself looks whether the room is left that was asked for.
+        args += ["--head-room", str(request.head_room)]
     full = f"{migration.name}-migrator-{entry.replica}-{entry.volume}"
     return {**_pod_values(request, pod, migration), "name": names.mover(migration.name, entry.replica, entry.volume),
             "source_claim": entry.old_claim, "target_claim": entry.new_claim, "args": args,

@@ -13,7 +13,7 @@ from ..model.objects import Claim, Object, Pod, StatefulSet
 from ..model.record import Record, VolumeRecord
 from ..model.request import Request
 from . import leave, manifests, swap, swap_steps, undo_steps
-from .steps import LetGo, Step
+from .steps import LetGo, RemovePod, Step
 
 _OLD, _NEW = "old", "new"
 
@@ -34,17 +34,25 @@ class Held:
 
 
 _DOES: dict[type[Step], str] = {
+    RemovePod: "deleted",
     swap_steps.Thaw: "let go, and created again at once", swap_steps.Recreate: "created again from the record",
     swap_steps.StripReference: "its pods are taken off it first; then let go, and created again at once"}
 
 
 def held(cluster: Cluster, record: Record, request: Request) -> tuple[Held, ...]:
     """All that the migration holds; the set is among it when we took it away and it is absent."""
-    before = (*_pods(cluster, record, request), *_set(cluster, record, request))
+    before = (*_copiers(cluster), *_pods(cluster, record, request), *_set(cluster, record, request))
     return (*before, *_record(cluster, before))
 
 
-# -- the pod
+# -- the pods
+
+
+def _copiers(cluster: Cluster) -> Iterator[Held]:
+    """First of all: a claim that admits a single pod is not the application's for as long as one of them has it."""
+    for copier in (*cluster.movers.values(), *cluster.measurers.values()):
+        if not copier.pod.terminating:
+            yield Held(f"pod/{copier.pod.name}", "copies, or waits for a runner's word", RemovePod(copier.pod.name, copier.pod.uid))
 
 
 def _pods(cluster: Cluster, record: Record, request: Request) -> Iterator[Held]:

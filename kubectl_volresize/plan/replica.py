@@ -6,7 +6,7 @@ import json
 
 from ..model import labels
 from ..model.cluster import Cluster
-from ..model.objects import Object, Pod, StatefulSet, Volume
+from ..model.objects import Node, Object, Pod, StatefulSet, Volume
 from ..model.quantity import human
 from ..model.record import Record
 from ..model.request import Request
@@ -78,8 +78,8 @@ def _targets(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[Vo
             if view.entry.new_claim_uid:
                 return Stop("Resumable", f"temporary claim {view.entry.new_claim} is gone: somebody deleted it")
             assert view.claim is not None
-            if view.claim.one_pod and not cluster.pods.get(ordinal):
-                return Wait("pod", f"pod of replica {ordinal} is not there", replica=ordinal)
+            if view.claim.one_pod and not ((pod := cluster.pods.get(ordinal)) and pod.node):
+                return Wait("pod", f"pod of replica {ordinal} is not there, or on no node", replica=ordinal)
             node = _node_to_provision_at(cluster, ordinal, view)
             return CreateTarget(ordinal, view.target.name, manifests.target_values(
                 request, view.target, view.claim, cluster.migration.name, cluster.migration.uid, ordinal, cluster.namespace, node))
@@ -99,9 +99,13 @@ def _node_to_provision_at(cluster: Cluster, ordinal: int, view: VolumeView) -> s
     that comes only when the replica is stopped if no second one may have the claim: too late to find out that there is no room.
     Source: sig-storage-lib-external-provisioner, provisionClaimOperation."""
     assert view.claim is not None
-    known, pod = cluster.classes.get(view.target.storage_class or view.claim.storage_class or ""), cluster.pods.get(ordinal)
-    immediate = known is not None and known.get("volumeBindingMode", "Immediate") == "Immediate"
-    return pod.node if (immediate or view.claim.one_pod) and pod is not None else ""
+    pod = cluster.pods.get(ordinal)
+    return pod.node if (_is_immediate(cluster, view) or view.claim.one_pod) and pod is not None else ""
+
+
+def _is_immediate(cluster: Cluster, view: VolumeView) -> bool:
+    known = cluster.classes.get(view.target.storage_class or (view.claim.storage_class if view.claim is not None else None) or "")
+    return known is not None and known.get("volumeBindingMode", "Immediate") == "Immediate"
 
 
 def _movers(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:
@@ -116,6 +120,8 @@ def _movers(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[Vol
         if _is_for_the_stop(view) and not (pod is not None and pod.terminating and pod.held and cluster.shut_down(pod)):
             continue
         # Two movers must never write to one volume, and no mover may read a volume that is neither in use by a live pod nor shut down.
+        if pod is not None and pod.terminating and pod.held and not cluster.shut_down(pod):
+            return _shutting_down(pod, ordinal)
         if pod is None or (pod.terminating and not (pod.held and cluster.shut_down(pod))):
             return Wait("pod", f"pod of replica {ordinal} is not there, or is going", replica=ordinal)
         return StartMover(ordinal, view.target.name, manifests.mover_values(request, view.entry, pod, cluster.migration))
@@ -161,8 +167,8 @@ def _new_volumes(cluster: Cluster, request: Request, ordinal: int, volumes: tupl
         if view.old is not None and view.new.capacity >= view.old.capacity:
             return Stop("Refused", f"the new volume {view.new.name} has {human(view.new.capacity)}, not less than the {human(view.old.capacity)} "
                                    f"of {view.old.name}: the provider rounds sizes up; choose another newSize")
-        if unreachable := _unreachable(cluster, ordinal, view.new):
-            return Stop("Refused", str(unreachable))
+        if unreachable := _unreachable(cluster, ordinal, view):
+            return unreachable
     for mover in (view.mover.pod for view in volumes if view.mover is not None):
         if mover.phase == "Pending":
             why = f" ({mover.why_not_running})" if mover.why_not_running else ""
@@ -170,12 +176,19 @@ def _new_volumes(cluster: Cluster, request: Request, ordinal: int, volumes: tupl
     return None
 
 
-def _unreachable(cluster: Cluster, ordinal: int, new: Volume) -> Finding | None:
-    """Of an Immediate class whose provisioner chose another place than it was told."""
-    pod = cluster.pods.get(ordinal)
+def _unreachable(cluster: Cluster, ordinal: int, view: VolumeView) -> Stop | None:
+    """Of an Immediate class whose provisioner chose another place than it was told; or the pod was moved since."""
+    pod, new = cluster.pods.get(ordinal), view.new
     node = cluster.nodes.get(pod.node) if pod is not None else None
-    if node is None or new.reachable_from(node):
+    if node is None or new is None or new.reachable_from(node):
         return None
+    if not _is_immediate(cluster, view):
+        return Stop("Resumable", f"replica {ordinal} was moved to node {node.name}, which cannot reach its new volume {new.name}: resume makes "
+                                 "another")
+    return Stop("Refused", str(_made_elsewhere(new, node, ordinal)))
+
+
+def _made_elsewhere(new: Volume, node: Node, ordinal: int) -> Finding:
     return Finding("unreachable-volume", f"persistentvolume/{new.name}", f"was made where node {node.name}, on which replica {ordinal} runs, cannot "
                    "reach it", "choose a StorageClass with volumeBindingMode WaitForFirstConsumer", path="spec.nodeAffinity")
 
@@ -205,9 +218,14 @@ def _stop_and_verify(cluster: Cluster, record: Record, request: Request, ordinal
     if stranger := guest(cluster, volumes):
         return Stop("Resumable", f"{stranger}, and may write to it after the last copy")
     if not cluster.shut_down(pod):
-        grace = float(pod.spec.get("terminationGracePeriodSeconds") or 0)
-        return Wait("shut-down", f"pod {pod.name} is shutting down", poll=0.1, replica=ordinal, grace=grace)
+        return _shutting_down(pod, ordinal)
     return _final_pass(cluster, record, ordinal, pod, volumes)
+
+
+def _shutting_down(pod: Pod, ordinal: int) -> Wait:
+    """Not for ever: a node that is gone reports no end."""
+    grace = float(pod.spec.get("terminationGracePeriodSeconds") or 0)
+    return Wait("shut-down", f"pod {pod.name} is shutting down", poll=0.1, replica=ordinal, grace=grace)
 
 
 def hold_or_wait(cluster: Cluster, request: Request, ordinal: int, pod: Pod, obstacle: Wait | None) -> Decision:

@@ -205,4 +205,7 @@ def _not_yet(cluster: Cluster, ordinal: int, volumes: tuple[VolumeView, ...]) ->
         return Wait("others", f"replica {ordinal} is not stopped yet: {in_the_way}", replica=ordinal)
     if statefulset.rolling:
         return Wait("rollout", f"StatefulSet {statefulset.name}: {statefulset.rolling}", replica=ordinal)
+    own = cluster.pods.get(ordinal)
+    if own is not None and own.revision != statefulset.status.get("updateRevision"):
+        return Wait("rollout", f"pod {own.name} would come back at another revision (OnDelete)", replica=ordinal)
     return None

@@ -13,7 +13,7 @@ from ..model.cluster import Cluster
 from ..model.request import from_spec
 from ..plan import leave, manifests, swap_steps, undo_steps
 from ..plan.release import Held, held
-from ..plan.steps import LetGo, Step
+from ..plan.steps import LetGo, RemovePod, Step
 from . import result
 from .asking import NotPossible, record_of
 from .job import may_work, suspended
@@ -134,6 +134,15 @@ def _pod(place: Place, step: swap_steps.Release | leave.LeavePod, migration: Obj
     return Change(_without_finalizer(place, paths.pods(place.namespace, step.pod), step.remaining, step.resource_version), "released")
 
 
+def _copier(place: Place, step: RemovePod, migration: Object) -> Change | None:
+    path = paths.pods(place.namespace, step.pod)
+    found = place.client.find(path)
+    if found is None:
+        return None
+    place.client.delete(path, uid=step.uid, grace_seconds=0)
+    return Change(found, "deleted")
+
+
 def _unfreeze(place: Place, step: undo_steps.Unfreeze, migration: Object) -> Change:
     path = paths.statefulsets(place.namespace, migration["spec"]["statefulSetName"])
     return Change(_without_finalizer(place, path, step.remaining, step.resource_version), "released")
@@ -197,6 +206,7 @@ def _record(place: Place, step: LetGo, migration: Object) -> Change:
 
 
 _DO: dict[type[Step], Callable[[Place, Any, Object], Change | None]] = {
+    RemovePod: _copier,
     swap_steps.Release: _pod, leave.LeavePod: _pod, undo_steps.Unfreeze: _unfreeze, swap_steps.StripReference: _strip, swap_steps.Thaw: _thaw,
     swap_steps.Recreate: _recreate, LetGo: _record}
 

@@ -96,13 +96,21 @@ def _submit(place: Place, ordered: Order, dry_run: str, stops: Stops) -> Nothing
     notes: tuple[str, ...] = ()
     if not (migration.get("status") or {}).get("startTime"):
         # One that has begun is in a state that the checks before a start would call wrong; its runner checks what matters then.
-        checked = _check(place, migration, ordered, existing, stops)
+        checked = _check(place, _with_image(migration, ordered), ordered, existing, stops)
         if isinstance(checked, NothingToDo):
             return checked
         notes = checked
     if adopted is not None:
         return _adopt(place, adopted, ordered, notes, dry_run)
     return _create(place, migration, ordered.request, notes, dry_run)
+
+
+def _with_image(migration: Object, ordered: Order) -> Object:
+    """As it will be taken up: one that somebody applied without an image gets that of the order."""
+    request = from_spec(migration["spec"])
+    if request.image:
+        return migration
+    return {**migration, "spec": {**migration["spec"], "mover": {**request.mover, "image": ordered.request.image}}}
 
 
 def kind_missing(error: target.NotInstalled) -> Finding:
@@ -163,7 +171,7 @@ def _check(place: Place, migration: Object, ordered: Order, existing: list[Objec
         # Also under a name that is taken: a pipeline that submits its manifest again after all is done has done nothing wrong.
         return NothingToDo(request.statefulset, warnings)
     for one in existing:
-        if one["metadata"]["name"] == ordered.name and one is not migration:
+        if one["metadata"]["name"] == ordered.name and one["metadata"].get("uid") != migration["metadata"].get("uid", ""):
             why = f"is over ({one['status']['phase']})" if _over(one) else "asks for something else"
             raise NameTaken(name=migration_resource(one["metadata"]["name"]), why=why)
     refusals = findings.refusals(found, request.acknowledged)

@@ -5,8 +5,12 @@ import copy
 from typing import Any
 
 import pytest
+import requests
 from states import running
 
+from kubectl_volresize.errors import ApiError
+from kubectl_volresize.kube.client import Client
+from kubectl_volresize.kube.rehearse import rehearse
 from kubectl_volresize.model.cluster import Answer, Surroundings
 from kubectl_volresize.model.objects import View
 from kubectl_volresize.plan.findings import Finding
@@ -96,3 +100,22 @@ def test_nothing_is_tried_for_a_set_that_is_not_there_or_is_done() -> None:
     state = running()
     assert rehearsals(state.with_set(None).cluster, state.request) == ()
     assert rehearsals(state.cluster, running().request.__class__("web", ())) == ()
+
+
+@pytest.mark.parametrize(("status", "message", "is_answer"), [
+    (500, 'Internal error occurred: failed calling webhook "a.b": connection refused', True),
+    (500, 'admission webhook "a.b" denied the request: database is away', True), (500, "etcdserver: request timed out", False),
+    (429, "too many requests", False), (403, "forbidden", True), (422, "invalid", True)])
+def test_what_a_webhook_says_is_an_answer_and_trouble_of_the_server_is_none(status: int, message: str, is_answer: bool) -> None:
+    class Refusing(Client):
+        def create(self, path: str, body: dict[str, Any], dry_run: bool = False, strict: bool = False) -> dict[str, Any]:
+            raise ApiError(status=status, verb="create", path=path, message=message)
+
+    state = running()
+    client = Refusing(requests.Session(), "https://nowhere")
+    if not is_answer:
+        with pytest.raises(ApiError):
+            rehearse(client, "prod", rehearsals(state.cluster, state.request))
+        return
+    answers = rehearse(client, "prod", rehearsals(state.cluster, state.request))
+    assert {(answer.status, answer.message) for answer in answers} == {(status, message)}

@@ -45,15 +45,27 @@ def test_replicas_with_immediate_volumes_stay_on_their_nodes() -> None:
     assert {name: api.find("pods", NAMESPACE, name)["spec"]["nodeName"] for name in before} == before
 
 
-@pytest.mark.parametrize(("zone", "stopped"), [("b", True), ("a", False)])
-def test_a_volume_that_was_made_elsewhere_ends_it_before_the_replica_is_stopped(zone: str, stopped: bool) -> None:
+@pytest.mark.parametrize(("zone", "mode", "reason"), [("b", "Immediate", "Refused"), ("b", "WaitForFirstConsumer", "Resumable"),
+                                                      ("a", "Immediate", "")])
+def test_a_volume_that_was_made_elsewhere_ends_it_before_the_replica_is_stopped(zone: str, mode: str, reason: str) -> None:
+    """By a provisioner that goes its own ways; or the pod was moved since, and resume makes another."""
     made = states.copied()
     new = made.cluster.volumes[states.new_pv("data")]
     term = {"matchExpressions": [{"key": "zone", "operator": "In", "values": [zone]}]}
     new.raw["spec"]["nodeAffinity"] = {"required": {"nodeSelectorTerms": [term]}}
-    state = made.with_volumes(new).seeing(nodes={states.NODE: states.node(states.NODE, labels={"zone": "a"})})
+    state = made.with_volumes(new).seeing(nodes={states.NODE: states.node(states.NODE, labels={"zone": "a"})},
+                                          classes={"standard": {"metadata": {"name": "standard"}, "volumeBindingMode": mode}})
     decision = next_for_replica(state.cluster, state.record, state.request, states.REPLICA)
-    assert (isinstance(decision, Stop) and decision.reason == "Refused" and "cannot reach it" in decision.message) == stopped
+    assert (decision.reason if isinstance(decision, Stop) else "") == reason
+    assert not isinstance(decision, Stop) or "cannot reach" in decision.message
+
+
+def test_a_held_pod_on_a_node_that_is_gone_is_not_waited_for_for_ever() -> None:
+    """Its mover went with the node, and nobody reports the end of its containers."""
+    going = states.pod(states.REPLICA, ready=False, terminating=True, held=True)
+    state = states.shut_down().with_pod(states.REPLICA, going).seeing(movers={}, nodes={})
+    wait = next_for_replica(state.cluster, state.record, state.request, states.REPLICA)
+    assert isinstance(wait, Wait) and wait.kind == "shut-down" and waits.LIMITS[wait.kind].seconds is not None
 
 
 def test_a_mover_that_cannot_be_scheduled_is_not_waited_for_as_if_it_copied() -> None:

@@ -178,3 +178,14 @@ def test_in_a_namespace_that_is_being_deleted_everything_is_let_go(dead_at: Call
     api.rest.remove("namespaces", api.find("namespaces", "", NAMESPACE) or {})
     assert plugin(*RELEASE).code == 0
     assert the_set(api) is None and api.find(labels.PLURAL, NAMESPACE, SET) is None
+
+
+def test_no_pod_of_the_copy_keeps_the_claim_from_the_application(dead_at: Callable[[Moment], FakeApi], plugin: Plugin) -> None:
+    """One that waits for a runner's word waits for ever, and a ReadWriteOncePod claim with it."""
+    api = dead_at(HELD)
+    assert [name for name in api.alive("pods", NAMESPACE) if "-migrator-" in name]
+    answer = plugin(*RELEASE)
+    assert answer.code == 0 and not [name for name in api.alive("pods", NAMESPACE) if "-migrator-" in name], answer.err
+    deleted = [call.path.rpartition("/")[2] for call in api.calls if call.verb == "delete" and "/pods/" in call.path]
+    released = next(number for number, call in enumerate(api.calls) if call.verb == "patch" and call.path.endswith("/pods/web-1"))
+    assert deleted and released > next(number for number, call in enumerate(api.calls) if call.path.endswith(deleted[0]))

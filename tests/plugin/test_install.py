@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from builders import NAMESPACE, Cluster, three_replicas
+from builders import NAMESPACE, Cluster, submit, three_replicas
 from calling import Plugin, written
 from fake_api import FakeApi, Refusal
 
@@ -183,3 +183,15 @@ def test_what_changes_in_an_older_installation_is_shown(api: FakeApi, plugin: Pl
         added = [line for line in answer.out.splitlines() if line.startswith("+")]
         assert "+  - volumeresizes/status" in added and not [line for line in answer.out.splitlines() if line.startswith("-")]
     assert "@@" not in plugin("install").out
+
+
+@pytest.mark.parametrize(("image", "arguments", "code"), [
+    ("registry.example/volmig:1", (), 4), ("mauricethomas/volmig:1", (), 0), ("docker.io/mauricethomas/volmig@sha256:0", (), 0),
+    ("registry.example/volmig:1", ("-n", NAMESPACE, "--image", "registry.example/volmig"), 0),
+    ("mauricethomas/volmig:1", ("-n", NAMESPACE, "--image", "registry.example/volmig"), 4), ("mauricethomas/volmig-too:1", (), 4)])
+def test_no_runner_of_a_migration_that_is_not_over_is_locked_out(api: FakeApi, plugin: Plugin, image: str, arguments: tuple[str, ...],
+                                                                 code: int) -> None:
+    submit(api, {"data": "500Mi"}, mover={"image": image})
+    api.calls.clear()
+    answer = plugin("install", *arguments)
+    assert answer.code == code and (code == 0 or (written(api) == [] and f"web in namespace {NAMESPACE} runs {image}" in answer.err))

@@ -85,3 +85,13 @@ def test_a_volume_that_others_may_read_is_copied_beside_the_application_all_the_
     with api.connected() as client:
         assert run(api, client) == JOB_DONE
     assert movers_beside_the_application(api) == [f"{SET}-migrator-0-logs"] and api.lost_bytes() == {}
+
+
+def test_the_room_that_was_asked_for_is_asked_of_the_mover() -> None:
+    """Nobody counted before."""
+    api = cluster(replicas=1)
+    migrated(api, headRoomPercent=17, **ACCEPTED)
+    [mover] = [call.body for call in api.calls if call.verb == "create" and call.path.endswith("/pods")
+               and "-migrator-" in str(call.body["metadata"]["name"])]
+    args = mover["spec"]["containers"][0]["args"]
+    assert args[args.index("--head-room") + 1] == "17"

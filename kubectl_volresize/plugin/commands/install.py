@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import click
 
-from ...errors import ApiError, Conflict, Forbidden, NotFound, UsageError, VolresizeError
+from ...errors import ApiError, Conflict, Forbidden, NotFound, Refused, UsageError, VolresizeError
 from ...kube import paths
 from ...model import labels
+from ...model.objects import View
 from ...version import VERSION
 from .. import result
 from ..options import Where, cluster_options, dry_run_option, output_option
@@ -36,6 +37,13 @@ class NamespaceMissing(VolresizeError):
     """namespace {namespace} does not exist"""
 
     hint = "create it first: {command}"
+
+
+class WouldLockOut(Refused):
+    """nothing was applied: a policy would not admit the next runner of migrations that are not over:
+{message}"""
+
+    hint = "wait for their end, or say an image for their namespace that fits: kubectl volresize install -n NAMESPACE --image PREFIX"
 
 
 class FieldsOfOthers(VolresizeError):
@@ -125,6 +133,7 @@ def install(place: Place, wanted: Installation, pause: Callable[[float], None] =
     """
     if wanted.namespace is not None:
         _must_exist(place, wanted.namespace)
+    _locks_nobody_out(place, wanted)
     changes, forbidden = [], []
     for manifest in wanted.manifests:
         try:
@@ -164,6 +173,36 @@ def _must_exist(place: Place, namespace: str) -> None:
     except Forbidden:
         # Whether it is there is then answered by the first object applied into it.
         return
+
+
+def _locks_nobody_out(place: Place, wanted: Installation) -> None:
+    """A held pod, or a set that is away, needs its next runner. Raises WouldLockOut."""
+    try:
+        found = place.client.list(paths.migrations(None))
+    except (NotFound, Forbidden):
+        # The first installation; or whoever may not look is told by the API server what he may not apply.
+        return
+    out = []
+    for one in found:
+        over = (one.get("status") or {}).get("phase") in labels.TERMINAL and labels.FINALIZER not in View(one).finalizers
+        image = str((one["spec"].get("mover") or {}).get("image") or "")
+        if image and not over and not any(_begins(image, prefix) for prefix in _prefixes(place, wanted, one["metadata"]["namespace"])):
+            out.append(f"  volumeresize/{one['metadata']['name']} in namespace {one['metadata']['namespace']} runs {image}")
+    if out:
+        raise WouldLockOut("\n".join(out))
+
+
+def _prefixes(place: Place, wanted: Installation, namespace: str) -> tuple[str, ...]:
+    """As templates/policy-account.yaml.j2 has them."""
+    if wanted.image and namespace == wanted.namespace:
+        return (wanted.image,)
+    said = View(place.client.find(paths.namespaces(namespace)) or {"metadata": {}}).annotations.get(labels.IMAGE_PREFIX)
+    return (said,) if said else (labels.IMAGE_REPOSITORY, f"docker.io/{labels.IMAGE_REPOSITORY}")
+
+
+def _begins(image: str, prefix: str) -> bool:
+    """Up to the end of a word, as in the policy."""
+    return image == prefix or any(image.startswith(prefix + end) for end in "/:@")
 
 
 def _apply(place: Place, manifest: Object, wanted: Installation) -> Change:

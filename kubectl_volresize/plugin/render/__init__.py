@@ -1,6 +1,7 @@
 """The only printers. Results go to stdout; notes, hints and errors to stderr, so that output can be piped."""
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from functools import singledispatch
@@ -88,7 +89,7 @@ def _printed(outcome: result.Printed) -> int:
 def _followed(outcome: result.Following) -> int:
     code = show(outcome.before) if outcome.before is not None else 0
     raw, end = outcome.output == result.JSON, None
-    on_terminal = outcome.look is not None and sys.stdout.isatty() and not raw
+    on_terminal = outcome.look is not None and sys.stdout.isatty() and not raw and os.environ.get("TERM") != "dumb"
     try:
         with _view(outcome) if on_terminal else nullcontext():
             # Within: the view puts what is written to these two above itself.

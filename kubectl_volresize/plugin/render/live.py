@@ -1,6 +1,7 @@
 """A migration on a terminal while it goes on: all its replicas and volumes below, what is printed meanwhile above."""
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -64,7 +65,7 @@ class LiveView:
         self._seen: result.Object | None = None
         self._over = threading.Event()
         self._live = Live(console=Console(highlight=False), get_renderable=self._view, refresh_per_second=4, redirect_stdout=True,
-                          redirect_stderr=True)
+                          redirect_stderr=sys.stderr.isatty())
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> LiveView:
@@ -75,8 +76,10 @@ class LiveView:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._over.set()
         # Not for ever: an API server that does not answer must not keep ^C waiting.
-        self._thread.join(0.2 if kind else 3 * _LOOK_SECONDS)
-        self._live.__exit__(kind, error, traceback)
+        try:
+            self._thread.join(0.2 if kind else 3 * _LOOK_SECONDS)
+        finally:
+            self._live.__exit__(kind, error, traceback)
 
     def _watch(self) -> None:
         while not self._over.wait(_LOOK_SECONDS if self._seen or self._trouble else 0.0):

@@ -96,6 +96,8 @@ def _prepare_volume(store: Store, obj: Object) -> None:
 def _prepare_pod(store: Store, obj: Object) -> None:
     if not obj.get("spec", {}).get("containers"):
         raise invalid("Pod", obj["metadata"]["name"], "spec.containers: Required value")
+    if not all(container.get("image") for container in obj["spec"]["containers"]):
+        raise invalid("Pod", obj["metadata"]["name"], "spec.containers[0].image: Required value")
     _pod_defaults(obj["spec"])
     obj["status"] = {"phase": "Pending", "qosClass": "BestEffort"}
 

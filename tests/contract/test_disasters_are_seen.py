@@ -43,7 +43,7 @@ def _copy_begins(api, client):
     client.create(paths.pods(NAMESPACE), render(
         "mover", name=MOVER, namespace=NAMESPACE, labels={labels.ROLE: labels.ROLE_MOVER}, annotations={}, node=node, tolerations=[],
         lease={"name": "owner", "uid": owner["metadata"]["uid"]}, pull_secrets=[], selinux=None, image="i", args=[], resources={},
-        priority_class="", source_claim=CLAIM, target_claim=TEMPORARY))
+        priority_class="", source_claim=CLAIM, target_claim=TEMPORARY, user=0, group=0))
 
 
 def _said(api, client, word):

@@ -8,7 +8,7 @@ from kubectl_volresize.model import names
 from kubectl_volresize.model.cluster import Mover
 from kubectl_volresize.model.record import Record
 from kubectl_volresize.plan.replica import next_for_replica
-from kubectl_volresize.plan.steps import Decision, RemovePod, Wait
+from kubectl_volresize.plan.steps import AskHuman, Decision, RemovePod, Wait
 from kubectl_volresize.plan.validate import next_to_validate
 
 MOVER = names.mover(states.MIGRATION, REPLICA, "data")
@@ -50,3 +50,14 @@ def test_a_mover_gives_way_to_an_application_that_was_moved_to_another_node() ->
 
 def test_a_mover_stays_while_the_application_has_no_node_yet() -> None:
     assert not isinstance(decided(copied().with_pod(REPLICA, pod(REPLICA, node="", ready=False, phase="Pending"))), RemovePod)
+
+
+def test_a_temporary_claim_of_a_runner_that_slept_is_in_nobodys_way() -> None:
+    """It was made when the exchange had begun already, and is bound to nothing that anybody needs; one of somebody else is a riddle."""
+    state = states.swapping()
+    recorded = next_for_replica(state.cluster, state.record, state.request, states.REPLICA)
+    late = states.our_claim(states.temporary_name("data"), uid="late", phase="Pending")
+    ours = state.with_claims(late)
+    assert next_for_replica(ours.cluster, ours.record, ours.request, states.REPLICA) == recorded
+    theirs = state.with_claims(states.claim(states.temporary_name("data"), uid="theirs"))
+    assert isinstance(next_for_replica(theirs.cluster, theirs.record, theirs.request, states.REPLICA), AskHuman)

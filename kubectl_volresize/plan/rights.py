@@ -41,14 +41,14 @@ def _grants(rule: Object, group: str, resource: str, verb: str) -> bool:
 def of_runner(lacking: Sequence[Object], namespace: str) -> Iterator[Finding]:
     """The runner's account may do too little."""
     if lacking:
-        yield Finding("runner-rights", f"serviceaccount/{labels.RUNNER_ACCOUNT}", f"may not {_said(lacking)}",
+        yield Finding("runner-rights", f"serviceaccount/{labels.RUNNER_ACCOUNT}", f"may not {in_words(lacking)}",
                       f"an admin of the cluster runs once: kubectl volresize install -n {namespace}; or adds to its roles: {as_text(lacking)}")
 
 
 def of_user(lacking: Sequence[Object], namespace: str) -> Iterator[Finding]:
     """Whoever submits may do too little."""
     if lacking:
-        yield Finding("user-rights", f"namespace/{namespace}", f"is one where you may not {_said(lacking)}",
+        yield Finding("user-rights", f"namespace/{namespace}", f"is one where you may not {in_words(lacking)}",
                       f"an admin binds the role `edit` to you there, or adds to a Role of yours: {as_text(lacking)}")
 
 
@@ -62,6 +62,7 @@ def _quoted(word: str) -> str:
     return word or '""'
 
 
-def _said(rules: Sequence[Object]) -> str:
-    return "; ".join(f"{', '.join(rule['verbs'])} {rule['resources'][0]}" + (f".{rule['apiGroups'][0]}" if rule["apiGroups"][0] else "")
+def in_words(rules: Sequence[Object]) -> str:
+    """Verbs and resources."""
+    return "; ".join(f"{', '.join(rule['verbs'])} " + ", ".join(f"{one}.{rule['apiGroups'][0]}".rstrip(".") for one in rule["resources"])
                      for rule in rules)

@@ -195,3 +195,10 @@ def test_no_runner_of_a_migration_that_is_not_over_is_locked_out(api: FakeApi, p
     api.calls.clear()
     answer = plugin("install", *arguments)
     assert answer.code == code and (code == 0 or (written(api) == [] and f"web in namespace {NAMESPACE} runs {image}" in answer.err))
+
+
+def test_it_says_who_may_do_what_now(api: FakeApi, plugin: Plugin) -> None:
+    out = plugin("install", "-n", NAMESPACE).out
+    assert "serviceaccount/volresize-runner may now" in out and f"in namespace {NAMESPACE}: get, create, patch, delete statefulsets.apps;" in out
+    assert "in the cluster: get, patch persistentvolumes; list storageclasses.storage.k8s.io, csistoragecapacities.storage.k8s.io; list nodes" in out
+    assert "needs the built-in role `edit`" in out and "may now" not in plugin("install").out

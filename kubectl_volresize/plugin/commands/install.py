@@ -12,6 +12,7 @@ from ...errors import ApiError, Conflict, Forbidden, NotFound, Refused, UsageErr
 from ...kube import paths
 from ...model import labels
 from ...model.objects import View
+from ...plan.rights import in_words
 from ...version import VERSION
 from .. import result
 from ..options import Where, cluster_options, dry_run_option, output_option
@@ -239,11 +240,22 @@ def _wait_established(place: Place, pause: Callable[[float], None]) -> None:
                          command=place.where.kubectl("describe", "crd", DEFINITION))
 
 
+def _granted(namespace: str) -> tuple[str, ...]:
+    """Who may do what now, for whoever has to answer for it."""
+    from ...templates import render
+
+    inside, outside = (in_words(render(role)["rules"]) for role in ("role-runner", "role-volumes"))
+    return (f"serviceaccount/{labels.RUNNER_ACCOUNT} may now", f"  in namespace {namespace}: {inside}",
+            f"  in the cluster: {outside}; of the volumes only those of this namespace, by admission policy",
+            "Whoever submits needs the built-in role `edit` in the namespace, and nothing else.")
+
+
 def _next_steps(where: Where, prefix: str) -> tuple[str, ...]:
     if where.namespace is None:
         return ("This was the part of the whole cluster. For each namespace with migrations:",
                 f"  {where.command('install', '-n', 'NAMESPACE')}")
     tagged = "@" in prefix or ":" in prefix.rpartition("/")[2]
     arguments = ("--image", prefix if tagged else f"{prefix}:{VERSION}") if prefix else ()
-    return (f"Namespace {where.namespace} is ready. Make a StatefulSet's volume smaller with:",
+    return (*_granted(where.namespace), "",
+            f"Namespace {where.namespace} is ready. Make a StatefulSet's volume smaller with:",
             f"  {where.command('submit', 'SET', '--volume', 'NAME=SIZE', *arguments, namespace=where.namespace)}")

@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..errors import VolresizeError
 from . import render
@@ -18,11 +19,34 @@ from .result import Result
 
 PROGRAM = "kubectl volresize"
 INTERRUPTED = 130
-VERBS = ("install", "plan", "submit", "logs", "status", "list", "cancel", "resume", "rollback", "cleanup", "uninstall", "completion", "version")
+# With what the list says of each, so that it needs none of them (tests/plugin/test_cli.py compares).
+VERBS = {
+    "install": "Install what migrations need: the VolumeResize kind, roles, policies, and one namespace's account",
+    "plan": "Show what a migration would do, and what speaks against it",
+    "submit": "Check a request, then start a Job that makes the volumes smaller",
+    "logs": "Print or follow the log of a migration",
+    "status": "Show how far migrations are, and what to do next",
+    "list": "List migrations",
+    "cancel": "Stop a migration at the next safe point",
+    "resume": "Go on with a migration that failed, was cancelled or lost its runner",
+    "rollback": "Put migrated replicas back on the volumes that they had before",
+    "cleanup": "Remove the volumes that were kept as the way back",
+    "uninstall": "Remove what `install` made; refuses while a migration runs",
+    "completion": "Print the program that completes this plugin's commands in a shell",
+    "version": "Show the version of the plugin and the image that it uses",
+}
 
 
 class _Verbs(click.Group):
     """Verbs by module name in commands/; listed in the order in which they are used."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        verbs = [CompletionItem(name, help=said) for name, said in VERBS.items() if name.startswith(incomplete)]
+        return [*verbs, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)

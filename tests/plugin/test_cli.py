@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 import requests
 import responses
@@ -14,7 +15,7 @@ from calling import Plugin, write_kubeconfig
 from fake_api import FakeApi, Refusal
 from fake_api.api import SERVER
 
-from kubectl_volresize.plugin.cli import VERBS
+from kubectl_volresize.plugin.cli import VERBS, cli
 from kubectl_volresize.plugin.options import Duration, Where
 from kubectl_volresize.version import VERSION
 
@@ -147,3 +148,17 @@ def test_a_duration_is_taken_as_kubectl_takes_it(typed: str, seconds: float) -> 
 def test_what_is_no_duration_is_said(plugin: Plugin, typed: str) -> None:
     answer = plugin("list", "--request-timeout", typed)
     assert answer.code == 2 and "is no duration; write it like 30s or 1m" in answer.err
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_list_of_verbs_says_what_each_says_of_itself(verb: str) -> None:
+    command = cli.get_command(click.Context(cli), verb)
+    assert command is not None and command.short_help == VERBS[verb]
+
+
+@pytest.mark.parametrize("typed", [["--help"], ["version"], ["completion", "words", "--", "sub"]])
+def test_what_needs_no_verb_but_its_own_imports_none_of_the_plans(typed: list[str]) -> None:
+    """Half of their time otherwise."""
+    program = PROGRAM + "print([name for name in sys.modules if name.startswith('kubectl_volresize.plan')])"
+    done = subprocess.run([sys.executable, "-c", program, *typed], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "[]", done.stderr

@@ -1,4 +1,7 @@
-"""The only printers. Results go to stdout; notes, hints and errors to stderr, so that output can be piped."""
+"""The only printers. Results go to stdout; notes, hints and errors to stderr, so that output can be piped.
+
+What a printer needs it imports when it prints: the tables know records and plans, whose import takes longer than all of --help.
+"""
 from __future__ import annotations
 
 import os
@@ -10,9 +13,7 @@ import click
 
 from ...errors import VolresizeError
 from .. import result
-from . import objects, planned, sentences
-from .log import LogPrinter
-from .tables import details, listing
+from . import objects, sentences
 
 
 def show(outcome: result.Result) -> int:
@@ -43,6 +44,8 @@ def _changes(outcome: result.Changes) -> int:
 
 @_show.register
 def _listed(outcome: result.Listing) -> int:
+    from .tables import listing
+
     if outcome.output in (result.TEXT, result.WIDE):
         _out(listing(outcome))
     else:
@@ -52,6 +55,8 @@ def _listed(outcome: result.Listing) -> int:
 
 @_show.register
 def _detailed(outcome: result.Details) -> int:
+    from .tables import details
+
     assert outcome.migration is not None
     if outcome.output not in (result.TEXT, result.WIDE):
         _out(objects.text([outcome.migration], outcome.output))
@@ -63,6 +68,8 @@ def _detailed(outcome: result.Details) -> int:
 
 @_show.register
 def _planned(outcome: result.Planned) -> int:
+    from . import planned
+
     if outcome.output in (result.TEXT, result.WIDE):
         _out(planned.text(outcome))
     else:
@@ -87,6 +94,8 @@ def _printed(outcome: result.Printed) -> int:
 
 @_show.register
 def _followed(outcome: result.Following) -> int:
+    from .log import LogPrinter
+
     code = show(outcome.before) if outcome.before is not None else 0
     raw, end = outcome.output == result.JSON, None
     on_terminal = outcome.look is not None and sys.stdout.isatty() and not raw and os.environ.get("TERM") != "dumb"

@@ -9,6 +9,7 @@ from ..model.objects import Object, View
 from ..model.quantity import human, parse
 from ..model.request import Request, Target
 from .findings import Finding
+from .pending import to_measure
 
 # What is still to be migrated, by ordinal.
 Pending = Mapping[int, Sequence[Target]]
@@ -42,8 +43,7 @@ def _needed(cluster: Cluster, request: Request, pending: Pending) -> dict[str, F
         for resource, amount in _of_claims(cluster, request, ordinal, targets).items():
             found[resource] = max(found.get(resource, Fraction(0)), amount)
     # Those that count already are in what is used.
-    counted = [claim for ordinal, targets in pending.items() for target in targets
-               if (claim := cluster.claim_of(target.name, request.statefulset, ordinal)) is not None and not claim.one_pod]
+    counted = to_measure(cluster, request)
     # A ReadWriteOncePod volume is not counted, and copied when its replica has stopped.
     pods = max(len(counted) - len(cluster.measurers), 0) if counted else max((len(targets) for targets in pending.values()), default=0)
     return {**found, **{resource: amount * pods for resource, amount in _of_one_pod(request).items()}}

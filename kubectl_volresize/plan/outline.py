@@ -11,9 +11,8 @@ from ..model.cluster import Cluster
 from ..model.objects import Claim
 from ..model.request import Request, Target
 from .fit import TreeCounts, Verdict
-from .pending import done, pending_ordinals, pending_targets
+from .pending import done, pending_ordinals, pending_targets, to_measure
 from .preflight import verdict
-from .validate import to_measure
 
 # By ordinal and volume.
 Measured = Mapping[tuple[int, str], TreeCounts]

@@ -18,6 +18,12 @@ def pending_targets(cluster: Cluster, request: Request, ordinal: int) -> tuple[T
     return tuple(target for target in request.targets if not done(cluster.claim_of(target.name, request.statefulset, ordinal), target))
 
 
+def to_measure(cluster: Cluster, request: Request) -> tuple[tuple[int, Target], ...]:
+    """Whose data can be counted beside the application."""
+    return tuple((ordinal, target) for ordinal in pending_ordinals(cluster, request) for target in pending_targets(cluster, request, ordinal)
+                 if (claim := cluster.claim_of(target.name, request.statefulset, ordinal)) is not None and not claim.one_pod)
+
+
 def nothing_to_do(cluster: Cluster, request: Request) -> bool:
     """All claims and the templates have what is asked for already."""
     statefulset = cluster.statefulset

@@ -8,7 +8,7 @@ from ..model.request import Request, Target
 from . import finish, manifests, swap
 from .findings import Finding, refusals
 from .fit import TreeCounts
-from .pending import nothing_to_do, pending_ordinals, pending_targets
+from .pending import nothing_to_do, pending_ordinals, to_measure
 from .preflight import findings, fit_findings
 from .steps import Accept, Complete, Decision, Refuse, RememberMeasured, RemovePod, StartMeasurer, Wait
 
@@ -40,12 +40,6 @@ def _templates(statefulset: StatefulSet) -> Object:
         if "storageClassName" in spec:
             asked[name]["storageClass"] = spec["storageClassName"]
     return asked
-
-
-def to_measure(cluster: Cluster, request: Request) -> tuple[tuple[int, Target], ...]:
-    """Whose data can be counted beside the application."""
-    return tuple((ordinal, target) for ordinal in pending_ordinals(cluster, request) for target in pending_targets(cluster, request, ordinal)
-                 if (claim := cluster.claim_of(target.name, request.statefulset, ordinal)) is not None and not claim.one_pod)
 
 
 def _measure(cluster: Cluster, record: Record, request: Request, wanted: tuple[tuple[int, Target], ...]) -> Decision | None:

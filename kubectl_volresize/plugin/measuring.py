@@ -11,7 +11,7 @@ from ..model.request import Request, Target
 from ..plan import manifests
 from ..plan.fit import TreeCounts
 from ..plan.outline import Measured
-from ..plan.validate import to_measure
+from ..plan.pending import to_measure
 from .place import Place
 
 _POLL = 0.5

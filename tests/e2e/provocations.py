@@ -3,11 +3,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from application import Application
 from namespaces import until
+from spoiling import applied, extra_set, manifest, patch, patched, phase, static_volume
 
 from kubectl_volresize.model import labels
 from kubectl_volresize.model.objects import Object
@@ -27,79 +27,6 @@ def provokes(code: str) -> Callable[[Provocation], Provocation]:
     return registered
 
 
-# -- means
-
-
-def _patch(application: Application, what: str, patch: Object, *more: str) -> None:
-    application.namespace.kubectl("patch", *what.split("/"), "--type=merge", "--patch", json.dumps(patch), *more)
-
-
-@contextmanager
-def _applied(application: Application, *objects: Object) -> Iterator[None]:
-    named = [f"{one['kind'].lower()}.{one['apiVersion'].rpartition('/')[0]}/{one['metadata']['name']}".replace("./", "/") for one in objects]
-    application.namespace.apply(*objects)
-    try:
-        yield
-    finally:
-        application.namespace.kubectl("delete", "--ignore-not-found", *named)
-
-
-@contextmanager
-def _patched(application: Application, what: str, patch: Object, back: Object) -> Iterator[None]:
-    _patch(application, what, patch)
-    try:
-        yield
-    finally:
-        _patch(application, what, back)
-
-
-def _object(kind: str, name: str, version: str = "v1", **fields: Any) -> Object:
-    return {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **fields}
-
-
-@contextmanager
-def _extra_set(application: Application, replicas: int = 1, claim: Object | None = None, container: Object | None = None,
-               meta: Object | None = None) -> Iterator[None]:
-    """Another StatefulSet, `extra`; `claim`: more of its template's spec, `container`: more of its container."""
-    namespace, made = application.namespace, application.manifest()
-    made["metadata"] = {"name": "extra", **(meta or {})}
-    spec = made["spec"]
-    spec.update(replicas=replicas, selector={"matchLabels": {"app": "extra"}})
-    spec["template"]["metadata"]["labels"] = {"app": "extra"}
-    spec["template"]["spec"].pop("topologySpreadConstraints")
-    spec["template"]["spec"]["containers"][0].update(container or {})
-    spec["volumeClaimTemplates"][0]["spec"].update(claim or {})
-    namespace.apply(made)
-    try:
-        yield
-    finally:
-        _patch(application, "statefulset/extra", {"metadata": {"finalizers": None}})
-        namespace.kubectl("delete", "statefulset", "extra", "--ignore-not-found")
-        until("no pod of the other set is left", lambda: not namespace.objects("pods", "-l", "app=extra"))
-        namespace.kubectl("delete", "persistentvolumeclaim", "-l", "app=extra", "--ignore-not-found")
-        namespace.kubectl("delete", "persistentvolumeclaim", "data-extra-0", "--ignore-not-found")
-
-
-@contextmanager
-def _static_volume(application: Application, claim: Object, storage_class: str, **spec: Any) -> Iterator[str]:
-    """A volume that no provisioner made, for claim data-extra-0."""
-    name, namespace = f"static-{application.namespace.name}", application.namespace
-    ref = {"namespace": namespace.name, "name": "data-extra-0"}
-    volume = _object("PersistentVolume", name, spec={
-        "capacity": {"storage": "64Mi"}, "storageClassName": storage_class, "persistentVolumeReclaimPolicy": "Retain", "claimRef": ref,
-        "accessModes": claim.get("accessModes", ["ReadWriteOnce"]), "hostPath": {"path": "/nonexistent"}, **spec})
-    namespace.apply(volume)
-    try:
-        yield name
-    finally:
-        namespace.kubectl("delete", "persistentvolume", name, "--wait=false", "--ignore-not-found")
-
-
-def _phase(application: Application, claim: str) -> str:
-    found = application.namespace.objects("persistentvolumeclaim", claim)
-    return str(found[0].get("status", {}).get("phase", "")) if found else ""
-
-
 # -- the set
 
 
@@ -110,7 +37,7 @@ def _set_missing(application: Application) -> Iterator[tuple[str, ...]]:
 
 @provokes("set-terminating")
 def _set_terminating(application: Application) -> Iterator[tuple[str, ...]]:
-    with _extra_set(application, replicas=0, meta={"finalizers": ["example.test/hold"]}):
+    with extra_set(application, replicas=0, meta={"finalizers": ["example.test/hold"]}):
         application.namespace.kubectl("delete", "statefulset", "extra", "--wait=false")
         yield EXTRA
 
@@ -118,7 +45,7 @@ def _set_terminating(application: Application) -> Iterator[tuple[str, ...]]:
 @provokes("set-rolling")
 def _set_rolling(application: Application) -> Iterator[tuple[str, ...]]:
     strategy = {"spec": {"updateStrategy": {"rollingUpdate": {"partition": 1}}}}
-    with _patched(application, "statefulset/app", strategy, {"spec": {"updateStrategy": {"rollingUpdate": {"partition": 0}}}}):
+    with patched(application, "statefulset/app", strategy, {"spec": {"updateStrategy": {"rollingUpdate": {"partition": 0}}}}):
         application.ready()
         yield SMALLER
     application.ready()
@@ -126,9 +53,9 @@ def _set_rolling(application: Application) -> Iterator[tuple[str, ...]]:
 
 def _scaled_without_room(application: Application) -> Iterator[tuple[str, ...]]:
     """A second replica whose claim the namespace's quota does not admit."""
-    with _applied(application, _object("ResourceQuota", "full", spec={"hard": {"persistentvolumeclaims": "1"}})):
+    with applied(application, manifest("ResourceQuota", "full", spec={"hard": {"persistentvolumeclaims": "1"}})):
         until("the quota is counted", lambda: application.namespace.get("resourcequota", "full").get("status", {}).get("used"))
-        with _patched(application, "statefulset/app", {"spec": {"replicas": 2}}, {"spec": {"replicas": 1}}):
+        with patched(application, "statefulset/app", {"spec": {"replicas": 2}}, {"spec": {"replicas": 1}}):
             until("the controller has seen it", lambda: application.the_set()["status"].get("observedGeneration")
                   == application.the_set()["metadata"]["generation"])
             yield SMALLER
@@ -141,7 +68,7 @@ provokes("claim-missing")(_scaled_without_room)
 
 @provokes("no-replicas")
 def _no_replicas(application: Application) -> Iterator[tuple[str, ...]]:
-    with _extra_set(application, replicas=0):
+    with extra_set(application, replicas=0):
         until("the controller has seen it", lambda: application.namespace.get("statefulset", "extra").get("status", {}).get("observedGeneration"))
         yield EXTRA
 
@@ -152,14 +79,14 @@ def _volume_unknown(application: Application) -> Iterator[tuple[str, ...]]:
 
 
 def _owner(application: Application, **metadata: Any) -> Iterator[tuple[str, ...]]:
-    with _patched(application, "statefulset/app", {"metadata": metadata},
-                  {"metadata": {key: dict.fromkeys(value) if isinstance(value, dict) else None for key, value in metadata.items()}}):
+    with patched(application, "statefulset/app", {"metadata": metadata},
+                 {"metadata": {key: dict.fromkeys(value) if isinstance(value, dict) else None for key, value in metadata.items()}}):
         yield SMALLER
 
 
 @provokes("owned-set")
 def _owned(application: Application) -> Iterator[tuple[str, ...]]:
-    with _applied(application, _object("ConfigMap", "owner")):
+    with applied(application, manifest("ConfigMap", "owner")):
         uid = application.namespace.get("configmap", "owner")["metadata"]["uid"]
         yield from _owner(application, ownerReferences=[{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid, "controller": True}])
 
@@ -183,7 +110,7 @@ def _flux(application: Application) -> Iterator[tuple[str, ...]]:
 def _autoscaler(application: Application) -> Iterator[tuple[str, ...]]:
     target = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "app"}
     metric = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "AverageValue", "averageValue": "1"}}}
-    with _applied(application, _object("HorizontalPodAutoscaler", "app", "autoscaling/v2", spec={
+    with applied(application, manifest("HorizontalPodAutoscaler", "app", "autoscaling/v2", spec={
             "scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 1, "metrics": [metric]})):
         yield SMALLER
 
@@ -193,15 +120,15 @@ def _vertical_autoscaler(application: Application) -> Iterator[tuple[str, ...]]:
     """The kind as its project defines it, as far as it matters here."""
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": anything}}
-    kind = _object("CustomResourceDefinition", "verticalpodautoscalers.autoscaling.k8s.io", "apiextensions.k8s.io/v1", spec={
+    kind = manifest("CustomResourceDefinition", "verticalpodautoscalers.autoscaling.k8s.io", "apiextensions.k8s.io/v1", spec={
         "group": "autoscaling.k8s.io", "scope": "Namespaced", "versions": [version],
         "names": {"plural": "verticalpodautoscalers", "singular": "verticalpodautoscaler", "kind": "VerticalPodAutoscaler", "shortNames": ["vpa"]}})
     kind["metadata"]["annotations"] = {"api-approved.kubernetes.io": "unapproved, for a test"}
     namespace = application.namespace
-    with _applied(application, kind):
+    with applied(application, kind):
         namespace.kubectl("wait", "--for=condition=Established", "crd/verticalpodautoscalers.autoscaling.k8s.io", "--timeout=60s")
         until("the kind is served", lambda: "verticalpodautoscalers" in namespace.kubectl("api-resources", "--cached=false", "-o", "name"))
-        with _applied(application, _object("VerticalPodAutoscaler", "app", "autoscaling.k8s.io/v1", spec={
+        with applied(application, manifest("VerticalPodAutoscaler", "app", "autoscaling.k8s.io/v1", spec={
                 "targetRef": {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "app"}, "updatePolicy": {"updateMode": "Recreate"}})):
             yield SMALLER
 
@@ -211,7 +138,7 @@ def _vertical_autoscaler(application: Application) -> Iterator[tuple[str, ...]]:
 
 @provokes("claim-terminating")
 def _claim_terminating(application: Application) -> Iterator[tuple[str, ...]]:
-    with _extra_set(application):
+    with extra_set(application):
         application.namespace.kubectl("rollout", "status", "statefulset/extra", "--timeout=60s")
         application.namespace.kubectl("delete", "persistentvolumeclaim", "data-extra-0", "--wait=false")
         yield EXTRA
@@ -219,17 +146,17 @@ def _claim_terminating(application: Application) -> Iterator[tuple[str, ...]]:
 
 @provokes("claim-not-bound")
 def _claim_not_bound(application: Application) -> Iterator[tuple[str, ...]]:
-    with _extra_set(application, claim={"storageClassName": "none-such"}):
-        until("the claim is there", lambda: _phase(application, "data-extra-0") == "Pending")
+    with extra_set(application, claim={"storageClassName": "none-such"}):
+        until("the claim is there", lambda: phase(application, "data-extra-0") == "Pending")
         yield EXTRA
 
 
 @provokes("claim-in-use")
 def _claim_in_use(application: Application) -> Iterator[tuple[str, ...]]:
-    guest = _object("Pod", "backup", spec={
+    guest = manifest("Pod", "backup", spec={
         "restartPolicy": "Never", "containers": [{"name": "it", "image": "busybox:1.36", "imagePullPolicy": "IfNotPresent", "command": ["true"]}],
         "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data-app-0"}}]})
-    with _applied(application, guest):
+    with applied(application, guest):
         # Also one that has finished keeps the claim.
         until("it has ended", lambda: application.namespace.get("pod", "backup").get("status", {}).get("phase") == "Succeeded")
         yield SMALLER
@@ -242,8 +169,8 @@ def _not_smaller(application: Application) -> Iterator[tuple[str, ...]]:
 
 def _of_static_volume(application: Application, claim: Object, **volume: Any) -> Iterator[tuple[str, ...]]:
     claim = {"storageClassName": "by-hand", **claim}
-    with _static_volume(application, claim, "by-hand", **volume), _extra_set(application, claim=claim):
-        until("the claim is Bound", lambda: _phase(application, "data-extra-0") == "Bound")
+    with static_volume(application, claim, "by-hand", **volume), extra_set(application, claim=claim):
+        until("the claim is Bound", lambda: phase(application, "data-extra-0") == "Bound")
         yield EXTRA
 
 
@@ -261,7 +188,7 @@ def _shared_volume(application: Application) -> Iterator[tuple[str, ...]]:
 
 @provokes("one-pod-volume")
 def _one_pod_volume(application: Application) -> Iterator[tuple[str, ...]]:
-    with _extra_set(application, claim={"accessModes": ["ReadWriteOncePod"]}):
+    with extra_set(application, claim={"accessModes": ["ReadWriteOncePod"]}):
         application.namespace.kubectl("rollout", "status", "statefulset/extra", "--timeout=60s")
         yield EXTRA
 
@@ -269,14 +196,14 @@ def _one_pod_volume(application: Application) -> Iterator[tuple[str, ...]]:
 @provokes("foreign-finalizer")
 def _foreign_finalizer(application: Application) -> Iterator[tuple[str, ...]]:
     finalizers = application.claim(0)["metadata"]["finalizers"]
-    with _patched(application, "persistentvolumeclaim/data-app-0", {"metadata": {"finalizers": [*finalizers, "example.test/backup"]}},
-                  {"metadata": {"finalizers": finalizers}}):
+    with patched(application, "persistentvolumeclaim/data-app-0", {"metadata": {"finalizers": [*finalizers, "example.test/backup"]}},
+                 {"metadata": {"finalizers": finalizers}}):
         yield SMALLER
 
 
 @provokes("claim-beyond-replicas")
 def _claim_beyond(application: Application) -> Iterator[tuple[str, ...]]:
-    with _applied(application, _object("PersistentVolumeClaim", "data-app-7", spec={
+    with applied(application, manifest("PersistentVolumeClaim", "data-app-7", spec={
             "accessModes": ["ReadWriteOnce"], "storageClassName": "standard", "resources": {"requests": {"storage": "64Mi"}}})):
         yield SMALLER
 
@@ -286,7 +213,7 @@ def _claim_beyond(application: Application) -> Iterator[tuple[str, ...]]:
 
 @provokes("pod-not-ready")
 def _pod_not_ready(application: Application) -> Iterator[tuple[str, ...]]:
-    with _extra_set(application, container={"readinessProbe": {"exec": {"command": ["false"]}}}):
+    with extra_set(application, container={"readinessProbe": {"exec": {"command": ["false"]}}}):
         until("the pod runs", lambda: [pod for pod in application.namespace.objects("pods", "-l", "app=extra")
                                        if pod["status"]["phase"] == "Running"])
         yield EXTRA
@@ -294,10 +221,10 @@ def _pod_not_ready(application: Application) -> Iterator[tuple[str, ...]]:
 
 @provokes("pod-old-revision")
 def _pod_old_revision(application: Application) -> Iterator[tuple[str, ...]]:
-    with _extra_set(application):
+    with extra_set(application):
         application.namespace.kubectl("rollout", "status", "statefulset/extra", "--timeout=60s")
-        _patch(application, "statefulset/extra", {"spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": None},
-                                                           "template": {"metadata": {"annotations": {"changed": "yes"}}}}})
+        patch(application, "statefulset/extra", {"spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": None},
+                                                          "template": {"metadata": {"annotations": {"changed": "yes"}}}}})
         until("the controller has seen it", lambda: (found := application.namespace.get("statefulset", "extra"))["status"]["observedGeneration"]
               == found["metadata"]["generation"])
         yield EXTRA
@@ -317,27 +244,27 @@ def _node_cordoned(application: Application) -> Iterator[tuple[str, ...]]:
 def _node_not_ready(application: Application) -> Iterator[tuple[str, ...]]:
     """Until its kubelet says otherwise, some seconds later."""
     node = str(application.pod(0)["spec"]["nodeName"])
-    _patch(application, f"node/{node}", {"status": {"conditions": [{"type": "Ready", "status": "Unknown", "reason": "Test", "message": "a test"}]}},
-           "--subresource=status")
+    patch(application, f"node/{node}", {"status": {"conditions": [{"type": "Ready", "status": "Unknown", "reason": "Test", "message": "a test"}]}},
+          "--subresource=status")
     yield SMALLER
     application.namespace.kubectl("wait", "--for=condition=Ready", f"node/{node}", "--timeout=90s")
     application.ready()
 
 
 def _budget(name: str, **spec: Any) -> Object:
-    return _object("PodDisruptionBudget", name, "policy/v1", spec={**spec, "selector": {"matchLabels": {"app": "app"}}})
+    return manifest("PodDisruptionBudget", name, "policy/v1", spec={**spec, "selector": {"matchLabels": {"app": "app"}}})
 
 
 @provokes("budget")
 def _budget_at_its_limit(application: Application) -> Iterator[tuple[str, ...]]:
-    with _applied(application, _budget("all", minAvailable=1)):
+    with applied(application, _budget("all", minAvailable=1)):
         until("the budget is counted", lambda: application.namespace.get("pdb", "all").get("status", {}).get("currentHealthy") == 1)
         yield SMALLER
 
 
 @provokes("many-budgets")
 def _many_budgets(application: Application) -> Iterator[tuple[str, ...]]:
-    with _applied(application, _budget("one", maxUnavailable=1), _budget("two", maxUnavailable=1)):
+    with applied(application, _budget("one", maxUnavailable=1), _budget("two", maxUnavailable=1)):
         until("the budgets are counted", lambda: all(application.namespace.get("pdb", name).get("status", {}).get("currentHealthy") == 1
                                                      for name in ("one", "two")))
         yield SMALLER
@@ -354,17 +281,17 @@ def _class_missing(application: Application) -> Iterator[tuple[str, ...]]:
 @provokes("class-topology")
 def _class_topology(application: Application) -> Iterator[tuple[str, ...]]:
     name = f"elsewhere-{application.namespace.name}"
-    elsewhere = _object("StorageClass", name, "storage.k8s.io/v1", provisioner="example.test/none", volumeBindingMode="WaitForFirstConsumer",
-                        allowedTopologies=[{"matchLabelExpressions": [{"key": "kubernetes.io/hostname", "values": ["none-such"]}]}])
-    with _applied(application, elsewhere):
+    elsewhere = manifest("StorageClass", name, "storage.k8s.io/v1", provisioner="example.test/none", volumeBindingMode="WaitForFirstConsumer",
+                         allowedTopologies=[{"matchLabelExpressions": [{"key": "kubernetes.io/hostname", "values": ["none-such"]}]}])
+    with applied(application, elsewhere):
         yield ("app", "--volume", f"data=32Mi,storageClass={name}")
 
 
 @provokes("no-capacity")
 def _no_capacity(application: Application) -> Iterator[tuple[str, ...]]:
-    published = _object("CSIStorageCapacity", "full", "storage.k8s.io/v1", storageClassName="standard", capacity="1Mi",
-                        nodeTopology={"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "Exists"}]})
-    with _applied(application, published):
+    published = manifest("CSIStorageCapacity", "full", "storage.k8s.io/v1", storageClassName="standard", capacity="1Mi",
+                         nodeTopology={"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "Exists"}]})
+    with applied(application, published):
         yield SMALLER
 
 
@@ -373,7 +300,7 @@ def _no_capacity(application: Application) -> Iterator[tuple[str, ...]]:
 
 @provokes("quota")
 def _quota(application: Application) -> Iterator[tuple[str, ...]]:
-    with _applied(application, _object("ResourceQuota", "claims", spec={"hard": {"persistentvolumeclaims": "1"}})):
+    with applied(application, manifest("ResourceQuota", "claims", spec={"hard": {"persistentvolumeclaims": "1"}})):
         until("the quota is counted", lambda: application.namespace.get("resourcequota", "claims").get("status", {}).get("used"))
         yield SMALLER
 
@@ -381,15 +308,15 @@ def _quota(application: Application) -> Iterator[tuple[str, ...]]:
 @provokes("limit-range")
 def _limit_range(application: Application) -> Iterator[tuple[str, ...]]:
     limit = {"type": "PersistentVolumeClaim", "min": {"storage": "64Mi"}}
-    with _applied(application, _object("LimitRange", "claims", spec={"limits": [limit]})):
+    with applied(application, manifest("LimitRange", "claims", spec={"limits": [limit]})):
         yield SMALLER
 
 
 @provokes("pod-security")
 def _pod_security(application: Application) -> Iterator[tuple[str, ...]]:
     key = "pod-security.kubernetes.io/enforce"
-    with _patched(application, f"namespace/{application.namespace.name}", {"metadata": {"labels": {key: "restricted"}}},
-                  {"metadata": {"labels": {key: None}}}):
+    with patched(application, f"namespace/{application.namespace.name}", {"metadata": {"labels": {key: "restricted"}}},
+                 {"metadata": {"labels": {key: None}}}):
         yield SMALLER
 
 
@@ -399,13 +326,13 @@ def _admission(application: Application) -> Iterator[tuple[str, ...]]:
     name, namespace = f"no-movers-{application.namespace.name}", application.namespace
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
     here = {"matchLabels": {"kubernetes.io/metadata.name": namespace.name}}
-    policy = _object("ValidatingAdmissionPolicy", name, "admissionregistration.k8s.io/v1", spec={
+    policy = manifest("ValidatingAdmissionPolicy", name, "admissionregistration.k8s.io/v1", spec={
         "matchConstraints": {"resourceRules": [rule], "namespaceSelector": here},
         "validations": [{"expression": "has(object.metadata.labels) && 'team' in object.metadata.labels", "message": "every pod needs a team"}]})
-    binding = _object("ValidatingAdmissionPolicyBinding", name, "admissionregistration.k8s.io/v1",
-                      spec={"policyName": name, "validationActions": ["Deny"]})
-    probe = _object("Pod", "probe", spec={"containers": [{"name": "it", "image": "busybox:1.36"}]})
-    with _applied(application, policy, binding):
+    binding = manifest("ValidatingAdmissionPolicyBinding", name, "admissionregistration.k8s.io/v1",
+                       spec={"policyName": name, "validationActions": ["Deny"]})
+    probe = manifest("Pod", "probe", spec={"containers": [{"name": "it", "image": "busybox:1.36"}]})
+    with applied(application, policy, binding):
         until("the policy is in force", lambda: _is_refused(application, probe))
         yield SMALLER
     until("the policy is gone", lambda: not _is_refused(application, probe))
@@ -425,21 +352,21 @@ def _is_refused(application: Application, probe: Object) -> bool:
 @provokes("other-migration")
 def _other_migration(application: Application) -> Iterator[tuple[str, ...]]:
     """One that somebody applied, and whose Job never came."""
-    with _applied(application, _object(labels.KIND, "other", labels.API_VERSION, spec={
+    with applied(application, manifest(labels.KIND, "other", labels.API_VERSION, spec={
             "statefulSetName": "app", "volumes": [{"name": "data", "newSize": "48Mi"}]})):
         yield SMALLER
 
 
 @provokes("unfinished-migration")
 def _unfinished_migration(application: Application) -> Iterator[tuple[str, ...]]:
-    other = _object(labels.KIND, "half", labels.API_VERSION, spec={"statefulSetName": "app", "volumes": [{"name": "data", "newSize": "48Mi"}]})
+    other = manifest(labels.KIND, "half", labels.API_VERSION, spec={"statefulSetName": "app", "volumes": [{"name": "data", "newSize": "48Mi"}]})
     other["metadata"]["finalizers"] = [labels.FINALIZER]
-    with _applied(application, other):
+    with applied(application, other):
         try:
-            _patch(application, f"{labels.PLURAL}/half", {"status": {"phase": "Failed"}}, "--subresource=status")
+            patch(application, f"{labels.PLURAL}/half", {"status": {"phase": "Failed"}}, "--subresource=status")
             yield SMALLER
         finally:
-            _patch(application, f"{labels.PLURAL}/half", {"metadata": {"finalizers": None}})
+            patch(application, f"{labels.PLURAL}/half", {"metadata": {"finalizers": None}})
 
 
 @provokes("not-installed")
@@ -469,7 +396,7 @@ def _runner_rights(application: Application) -> Iterator[tuple[str, ...]]:
     """Roles as an earlier version made them."""
     role = application.namespace.get("clusterrole", labels.RUNNER_ROLE)
     fewer = [rule for rule in role["rules"] if "verticalpodautoscalers" not in rule["resources"]]
-    _patch(application, f"clusterrole/{labels.RUNNER_ROLE}", {"rules": fewer})
+    patch(application, f"clusterrole/{labels.RUNNER_ROLE}", {"rules": fewer})
     try:
         yield SMALLER
     finally:

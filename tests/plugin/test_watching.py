@@ -138,7 +138,7 @@ def test_what_does_not_go_together_is_said(plugin: Plugin, arguments: tuple[str,
     assert answer.code == 2 and answer.err.startswith("error: --")
 
 
-def test_on_a_terminal_lines_go_above_and_control_codes_nowhere_else(capsys: pytest.CaptureFixture[str]) -> None:
+def test_beside_a_view_the_same_is_not_said_again_in_lines(capsys: pytest.CaptureFixture[str]) -> None:
     from kubectl_volresize.plugin.render.log import LogPrinter
     from kubectl_volresize.plugin.result import Seen
 

@@ -53,6 +53,9 @@ def _without_noise(item: Object, made: bool) -> None:
     meta = item.get("metadata", {})
     for key in ("managedFields", *(("uid", "creationTimestamp") if made else ()), *(("resourceVersion",) if item.get("kind") == "Node" else ())):
         meta.pop(key, None)
+    for source in ("hostPath", "local"):
+        if source in item.get("spec", {}):
+            item["spec"][source] = {"path": "/volume"}
     if item.get("kind") == "Node":
         conditions = item["status"].get("conditions") or []
         item["status"] = {"conditions": [{key: one[key] for key in ("type", "status")} for one in conditions]}

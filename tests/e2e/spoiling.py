@@ -27,8 +27,8 @@ def applied(application: Application, *objects: Object) -> Iterator[None]:
 
 
 @contextmanager
-def patched(application: Application, what: str, patch: Object, back: Object) -> Iterator[None]:
-    patch(application, what, patch)
+def patched(application: Application, what: str, there: Object, back: Object) -> Iterator[None]:
+    patch(application, what, there)
     try:
         yield
     finally:

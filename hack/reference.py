@@ -77,6 +77,30 @@ EVENTS = {
 }
 
 
+# What stands on stdout with -o json: of each verb, and of what is no object of the Kubernetes API each field. tests/plugin/test_output_contract.py
+# holds all of it against what the verbs print.
+ANSWERS = {
+    "install": "List of the objects applied", "uninstall": "List of the objects deleted", "plan": "Plan",
+    "submit": "List of the VolumeResizes and Jobs, empty when there is nothing to do; with `--wait` or `--follow` then lines",
+    "status": "VolumeResize; List without TARGET; with `--watch` lines", "list": "List of VolumeResizes", "logs": "lines",
+    "cancel": "VolumeResize, as it is at the end; List, also with a Job, with `--no-wait` or `--dry-run`", "resume": "the same",
+    "rollback": "the same", "cleanup": "the same", "version": "Version"}
+KINDS = {
+    "Plan": {"statefulSet": "name", "namespace": "name", "migration": "name of the VolumeResize", "refused": "whether `submit` would refuse it",
+             "findings": "list of findings, and `acknowledged`: whether the request accepts it",
+             "volumes": "list: what becomes of each volume", "actions": "list: `verb`, `object`, `replica`, `why` of each write in its order"},
+    "Version": {"version": "of the plugin", "image": "that would run", "imageFrom": "who named it"},
+    "Error": {"exitCode": "of the plugin, see [exit codes](exit-codes.md)", "reason": "one word for the kind of error",
+              "message": "what happened, to which object", "fix": "what to do, empty when nothing can be advised",
+              "findings": "list of all findings of a refusal; with several StatefulSets also `statefulSet`"}}
+FINDING = {"code": "see [findings.md](../findings.md)", "severity": "`refusal`, `acknowledgeable` or `warning`", "object": "kind/name",
+           "field": "in the object, empty when it is none", "message": "what is wrong", "fix": "what to do"}
+LOG_LINE = {"at": "RFC 3339, UTC",
+            "level": "`info`, `warning`, `error`; `unknown` for a line of the pod that is none of the runner's, with `message` alone",
+            "operation": "one word: the step, Waiting, Progress", "phase": "of the VolumeResize", "message": "the sentence",
+            "object": "kind/name, if it is about one", "replica": "ordinal, if it is about one", "volume": "volumeClaimTemplate, if it is about one"}
+
+
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
     return ["| " + " | ".join(cells) + " |" if any(cells) else "" for cells in (head, ("---",) * len(head), *rows)]
 
@@ -184,6 +208,27 @@ def _text(field: dict[str, Any]) -> str:
     return _cell(str(field.get("description", "")))
 
 
+# -- output for programs
+
+def output() -> str:
+    def fields(known: dict[str, str]) -> list[str]:
+        return _table(("Field", ""), [(f"`{name}`", meaning) for name, meaning in known.items()])
+    lines = [f"`-o json` and `-o yaml` print for programs, `-o name` the names alone. {_GENERATED}", "",
+             "Every document has `apiVersion` and `kind`. Objects of Kubernetes and VolumeResizes are as the API has them (without "
+             "`managedFields`, as with kubectl); several are the `items` of a `v1` List. What is no object of the API has the `apiVersion` "
+             f"`cli.{labels.GROUP}/{labels.VERSION}`. Fields may be added; none is renamed or taken away within a version.", "",
+             "With `-o json` stdout is one document, also when the verb fails: then it is an `Error`, unless the object that was asked for says "
+             "what is wrong (`plan`, and a request that failed). *Lines* are one document each, the last an `Error` when it did not end well. The "
+             "exit code is the same as without `-o`; sentences for people go to stderr in any case.", "",
+             *_table(("Verb", "`-o json`"), [(f"`{verb}`", what) for verb, what in ANSWERS.items()])]
+    for kind, known in KINDS.items():
+        lines += ["", f"## {kind}", "", *fields(known)]
+    lines += ["", "## A finding", "", *fields(FINDING), "", "## A line", "",
+              "`status --watch` and `submit --wait`: the VolumeResize, each time that it says something else. "
+              "`logs` and `submit --follow`: what the runner logged, not in the envelope of the others:", "", *fields(LOG_LINE)]
+    return _page("Output for programs", *lines)
+
+
 # -- codes, marks, events
 
 def exit_codes() -> str:
@@ -207,15 +252,17 @@ def marks() -> str:
         if kind == "label":
             rows.append((f"`{labels.MANAGED_BY}`", "all that is created from nothing", f"`{labels.MANAGER}`"))
         lines += ["", f"## {title}", "", *_table(("Name", "On", "Meaning"), rows)]
-    lines += ["", "Finalizers are taken off by the step that set them, or on the way back. Do not take them off by hand; where no runner can run any "
+    lines += ["", f"`{labels.QUEUE}` and `{labels.QUEUE_PRIORITY}` on a VolumeResize are passed on to its Jobs: [Kueue](../how-to.md#with-kueue).",
+              "", "Finalizers are taken off by the step that set them, or on the way back. Do not take them off by hand; where no runner can run any "
               "more, `kubectl volresize cleanup my-set --release` does it as far as that is safe: [recovery.md](../recovery.md)."]
     return _page("Labels, annotations, finalizers", *lines)
 
 
 def events() -> str:
     rows = [(f"`{reason}`", kind, EVENTS[reason]) for kind, reason in sorted(emitted(), key=lambda one: list(EVENTS).index(one[1]))]
-    return _page("Events", "On the VolumeResize, by `kubectl describe volumeresize my-set` or `kubectl events --for volumeresize/my-set`. The "
-                 f"message is the sentence of the runner's log. Nothing depends on them: what counts is the status. {_GENERATED}", "",
+    return _page("Events", "On the VolumeResize and on its StatefulSet, by `kubectl describe`, or `kubectl events --for volumeresize/my-set`. After "
+                 "an exchange the StatefulSet is another object, and `kubectl describe` shows the Events of that one. The message is the sentence of "
+                 f"the runner's log. Nothing depends on them: what counts is the status. {_GENERATED}", "",
                  *_table(("Reason", "Type", "Meaning"), rows))
 
 
@@ -232,7 +279,8 @@ def _below(kind: type[Step]) -> Iterator[type[Step]]:
         yield from _below(one)
 
 
-PAGES = {"cli.md": command_line, "volumeresize.md": volume_resize, "exit-codes.md": exit_codes, "labels.md": marks, "events.md": events}
+PAGES = {"cli.md": command_line, "output.md": output, "volumeresize.md": volume_resize, "exit-codes.md": exit_codes, "labels.md": marks,
+         "events.md": events}
 
 
 if __name__ == "__main__":

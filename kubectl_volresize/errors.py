@@ -36,6 +36,9 @@ class VolresizeError(Exception):
     exit_code = 1
     hint = ""
 
+    # What was found, as data (plan/findings.py: Finding.as_dict).
+    findings: tuple[dict[str, Any], ...] = ()
+
     def __init__(self, message: str = "", **fields: Any) -> None:
         self.fields = {"message": message, **fields}
         super().__init__(self.message)

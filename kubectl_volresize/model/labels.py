@@ -16,6 +16,10 @@ ROLE_OLD, ROLE_NEW, ROLE_MOVER, ROLE_MEASURE, ROLE_RUNNER = "old", "new", "mover
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "kubectl-volresize"
 
+# of Kueue (kueue.sigs.k8s.io), read on the VolumeResize and put on its Jobs: the LocalQueue, the WorkloadPriorityClass
+QUEUE = "kueue.x-k8s.io/queue-name"
+QUEUE_PRIORITY = "kueue.x-k8s.io/priority-class"
+
 # markers on what we POST: an object of unknown UID is ours only with these
 MIGRATION_UID = f"{GROUP}/migration-uid"
 REPLICA_MARK = f"{GROUP}/replica"

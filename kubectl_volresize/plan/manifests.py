@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from ..model import labels, names
 from ..model.objects import Claim, Object, Pod, StatefulSet, View, Volume
@@ -206,8 +208,8 @@ def policy_of_given_up(volume: Volume) -> str:
     return "Delete" if PROVISIONED_BY in volume.annotations else original_policy(volume)
 
 
-def job_values(request: Request, migration_name: str, namespace: str, attempt: int) -> Object:
-    """Values of template `job`: the runner's Job for a migration's `attempt`th run, counted from 1."""
+def job_values(request: Request, migration_name: str, namespace: str, attempt: int, queue: Mapping[str, str] = MappingProxyType({})) -> Object:
+    """Values of template `job`: the runner's Job for a migration's `attempt`th run, counted from 1. `queue`: labels for a queue, which starts it."""
     return {"name": names.job(migration_name, attempt), "namespace": namespace, "image": request.image, "migration": migration_name,
-            "labels": {labels.MANAGED_BY: labels.MANAGER, labels.MIGRATION: migration_name, labels.ROLE: labels.ROLE_RUNNER},
+            "labels": {labels.MANAGED_BY: labels.MANAGER, labels.MIGRATION: migration_name, labels.ROLE: labels.ROLE_RUNNER}, "queue": dict(queue),
             "tolerations": request.mover.get("tolerations") or [], "pull_secrets": request.mover.get("imagePullSecrets") or []}

@@ -19,8 +19,8 @@ from ..model.objects import View
 from ..model.record import Record, from_status
 from ..model.request import from_spec
 from .image import image
-from .job import may_work, next_job, suspended
-from .life import ALIVE, Runner, look
+from .job import may_work, next_job, queue_of, retired
+from .life import ALIVE, QUEUED, Runner, look
 from .place import Place
 from .result import Change, Object
 from .words import done, migration_resource
@@ -172,22 +172,28 @@ def amended(place: Place, migration: Object, spec: Object, dry_run: str, annotat
 
 
 def with_runner(place: Place, sent: Sent, runner: Runner, dry_run: str, anew: bool = False) -> Sent:
-    """The same with a runner at work: a dead one's Job is suspended, and the next is created. `anew`: also in the place of one that lives."""
+    """The same with a runner at work: a dead one's Job is retired, and the next is created. `anew`: also in the place of one that lives."""
     before = frozenset(pod.uid for pod in runner.pods)
-    if runner.working and not anew:
+    if runner.working and not anew and not (runner.state == QUEUED and _at_once(sent)):
         working = frozenset(pod.uid for pod in runner.pods[-1:])
         return replace(sent, old=before - working, present=working)
     changes = [*sent.changes]
     for job in runner.jobs:
         if may_work(job):
-            changes.append(Change(suspended(place, job, dry_run), done("suspended", dry_run)))
+            changes.append(retired(place, job, dry_run))
     changes.append(Change(start(place, sent, runner.jobs, dry_run), done("created", dry_run)))
     return replace(sent, changes=tuple(changes), old=before)
 
 
+def _at_once(sent: Sent) -> bool:
+    """What ends a migration takes no place in a queue: there may be none for hours, and a replica may be stopped meanwhile."""
+    return sent.asked is not None and sent.asked.verb != RESUME
+
+
 def start(place: Place, sent: Sent, jobs: tuple[View, ...], dry_run: str = "none") -> Object:
     """The next Job. Raises NoRunner."""
-    job = next_job(from_spec(sent.migration["spec"]), sent.name, place.namespace, list(jobs))
+    queue = {} if _at_once(sent) else queue_of(sent.migration)
+    job = next_job(from_spec(sent.migration["spec"]), sent.name, place.namespace, list(jobs), queue)
     if dry_run == "client":
         return job
     try:

@@ -15,7 +15,7 @@ from click.shell_completion import CompletionItem
 from ..errors import VolresizeError
 from . import render
 from .options import Where, raw_cluster_options
-from .result import Result
+from .result import TEXT, Result
 
 PROGRAM = "kubectl volresize"
 INTERRUPTED = 130
@@ -76,16 +76,27 @@ def cli(ctx: click.Context, /, **where: Any) -> None:
     ctx.obj = Where(**where)
 
 
+def _output(arguments: list[str]) -> str:
+    """What -o asks for, also where the arguments are too wrong for click to say it; the last one counts."""
+    found = TEXT
+    for word, following in zip(arguments, [*arguments[1:], ""]):
+        if word in ("-o", "--output"):
+            found = following
+        elif word.startswith(("--output=", "-o")):
+            found = word.removeprefix("--output=").removeprefix("-o")
+    return found
+
+
 def run(arguments: list[str]) -> int:
     """Exit code of one invocation; everything is printed by then."""
     try:
         outcome = cli.main(arguments or ["--help"], prog_name=PROGRAM, standalone_mode=False)
         return render.show(outcome) if isinstance(outcome, Result) else int(outcome or 0)
     except VolresizeError as error:
-        render.show_error(error)
+        render.show_error(error, _output(arguments))
         return error.exit_code
     except click.ClickException as error:
-        render.show_usage_error(error)
+        render.show_usage_error(error, _output(arguments))
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED

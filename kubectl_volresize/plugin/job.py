@@ -8,7 +8,8 @@ from ..model.objects import Pod, View
 from ..model.request import Request
 from ..plan import manifests
 from .place import Place
-from .result import Object
+from .result import Change, Object
+from .words import done
 
 _MOST_RUNS = 1000
 
@@ -38,8 +39,19 @@ def job_end(job: View) -> Object | None:
 
 
 def may_work(job: View) -> bool:
-    """Whether a Job has, or may get, a pod that works: it has not ended, and nobody suspended it."""
-    return job_end(job) is None and not job.spec.get("suspend")
+    """Whether a Job has, or may get, a pod that works: it has not ended, and is not suspended but by a queue, which will let it go on."""
+    return job_end(job) is None and (not job.spec.get("suspend") or queued(job))
+
+
+def queued(job: View) -> bool:
+    """Whether it waits in a queue for its start, or for going on."""
+    return job_end(job) is None and bool(job.spec.get("suspend")) and labels.QUEUE in job.labels
+
+
+def queue_of(migration: Object) -> dict[str, str]:
+    """The labels that bring the Jobs of a migration into a queue, as they stand on the VolumeResize."""
+    found = migration["metadata"].get("labels") or {}
+    return {key: found[key] for key in (labels.QUEUE, labels.QUEUE_PRIORITY) if key in found} if labels.QUEUE in found else {}
 
 
 def at_work(jobs: list[View]) -> bool:
@@ -47,22 +59,27 @@ def at_work(jobs: list[View]) -> bool:
     return bool(jobs) and may_work(jobs[-1])
 
 
-def next_job(request: Request, name: str, namespace: str, jobs: list[View]) -> Object:
-    """The Job of the migration's next run, not created yet; `jobs`: those that there are."""
+def next_job(request: Request, name: str, namespace: str, jobs: list[View], queue: dict[str, str]) -> Object:
+    """The Job of the migration's next run, not created yet; `jobs`: those that there are; `queue` as queue_of() says."""
     from ..templates import render
 
     taken = {job.name for job in jobs}
     latest = max((attempt for attempt in range(1, _MOST_RUNS) if names.job(name, attempt) in taken), default=0)
-    job: Object = render("job", **manifests.job_values(request, name, namespace, latest + 1))
+    job: Object = render("job", **manifests.job_values(request, name, namespace, latest + 1, queue))
     return job
 
 
-def suspended(place: Place, job: View, dry_run: str = "none") -> Object:
-    """The Job after nobody may start a pod for it any more; its pod is asked to end, and is not waited for: a dead node never lets go of it."""
-    patch = {"metadata": {"uid": job.uid}, "spec": {"suspend": True}}
+def retired(place: Place, job: View, dry_run: str = "none") -> Change:
+    """The Job after nobody may start a pod for it any more; its pod is asked to end, and is not waited for: a dead node never lets go of it. It is
+    suspended; one of a queue is deleted, since its queue would let it go on."""
+    if labels.QUEUE in job.labels:
+        if dry_run != "client":
+            place.client.delete(paths.jobs(place.namespace, job.name), uid=job.uid, propagation="Background", dry_run=dry_run == "server")
+        return Change(job.raw, done("deleted", dry_run))
     if dry_run == "client":
-        return {**job.raw, "spec": {**job.spec, "suspend": True}}
-    return place.client.merge_patch(paths.jobs(place.namespace, job.name), patch, dry_run=dry_run == "server")
+        return Change({**job.raw, "spec": {**job.spec, "suspend": True}}, done("suspended", dry_run))
+    patch = {"metadata": {"uid": job.uid}, "spec": {"suspend": True}}
+    return Change(place.client.merge_patch(paths.jobs(place.namespace, job.name), patch, dry_run=dry_run == "server"), done("suspended", dry_run))
 
 
 def restart_command(place: Place, name: str) -> str:
@@ -71,7 +88,9 @@ def restart_command(place: Place, name: str) -> str:
 
 
 def waiting_for(place: Place, pods: list[Pod], jobs: list[View]) -> str:
-    """Why no log comes, in the words of the scheduler, the kubelet or the Job's controller; empty when the runner runs, or when there is no Job."""
+    """Why no log comes, in words of the queue, the scheduler, the kubelet or the Job's controller; empty when the runner runs, or without a Job."""
+    if jobs and queued(jobs[-1]):
+        return f"waiting in queue {jobs[-1].labels[labels.QUEUE]} until it lets job.batch/{jobs[-1].name} go on"
     if not pods:
         return _why_no_pod(place, jobs[-1]) if jobs else ""
     newest = pods[-1]

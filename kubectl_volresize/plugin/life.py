@@ -9,12 +9,12 @@ from ..errors import Forbidden
 from ..kube import paths
 from ..model import names
 from ..model.objects import Pod, View
-from .job import at_work, runner_jobs, runner_pods, waiting_for
+from .job import at_work, queued, runner_jobs, runner_pods, waiting_for
 from .place import Place
 from .result import Object
 from .words import instant
 
-ALIVE, STARTING, DEAD, NONE = "alive", "starting", "dead", "none"
+ALIVE, STARTING, QUEUED, DEAD, NONE = "alive", "starting", "queued", "dead", "none"
 _JOB_NAME = "batch.kubernetes.io/job-name"
 # A runner that lives renews its Lease every 10 s, a little later when the API server is slow.
 _NEXT_SIGN_SECONDS = 20.0
@@ -23,7 +23,7 @@ _LOOK_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Runner:
-    """`state`: one of the four above, NONE when no Job may work; `why` in words, to be said after "its runner" (or, when it is STARTING, alone)."""
+    """`state`: one of the five above, NONE when no Job may work; `why` in words, to be said after "its runner" (alone when it has not started)."""
 
     state: str
     why: str
@@ -32,7 +32,7 @@ class Runner:
 
     @property
     def working(self) -> bool:
-        return self.state in (ALIVE, STARTING)
+        return self.state in (ALIVE, STARTING, QUEUED)
 
 
 def look(place: Place, migration: Object, pause: Callable[[float], None] = time.sleep) -> Runner:
@@ -45,6 +45,8 @@ def look(place: Place, migration: Object, pause: Callable[[float], None] = time.
 
     if not at_work(jobs):
         return found(NONE, "has ended" if jobs else "was never started")
+    if queued(jobs[-1]):
+        return found(QUEUED, waiting_for(place, pods, jobs))
     own = [pod for pod in pods if pod.labels.get(_JOB_NAME, jobs[-1].name) == jobs[-1].name]
     if not own or own[-1].phase == "Pending":
         return found(STARTING, waiting_for(place, own, jobs))

@@ -137,6 +137,7 @@ def request_options(function: Command) -> Command:
     for decorate in (
             click.option("--acknowledge", "acknowledged", multiple=True, metavar="CODE[,CODE]",
                          help="Findings that you have read and accept, by their code; may be repeated"),
+            click.option("--queue", metavar="NAME", help="LocalQueue of Kueue that lets the Job start, which is suspended until then"),
             click.option("--run-as-user", type=click.IntRange(1, 2**31 - 1), metavar="UID",
                          help="Copy as this user, not as root: for namespaces that enforce PodSecurity restricted, and files that all belong to it"),
             click.option("--bandwidth", metavar="QUANTITY", help="Upper limit of the copy's speed in bytes per second, for example 50M"),

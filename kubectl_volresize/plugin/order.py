@@ -30,19 +30,21 @@ class Flags:
     head_room: int | None = None
     bandwidth: str | None = None
     run_as_user: int | None = None
+    queue: str | None = None
     acknowledged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Order:
     """`name` None: to be found. `namespace` None: the one of the command line. `image_asked`: the user named the image for this migration.
-    `manifest`: what else stood in the file (labels, annotations); {} without one."""
+    `manifest`: what else stood in the file (labels, annotations); {} without one. `queue`: a LocalQueue of Kueue, "" for none."""
 
     request: Request
     name: str | None = None
     namespace: str | None = None
     image_asked: bool = False
     manifest: Object = field(default_factory=dict)
+    queue: str = ""
 
     def equals(self, other: Request) -> bool:
         """Whether the same was asked for before. The image counts only when both named one: a newer plugin asks for the same with another."""
@@ -79,7 +81,8 @@ def order(flags: Flags) -> Order:
                       copy=copy_with(flags.bandwidth), acknowledged=codes(flags.acknowledged))
     if flags.head_room is not None:
         request = replace(request, head_room=flags.head_room)
-    return Order(request=request, name=_checked_name(flags.name, "--name") if flags.name else None, image_asked=chosen.asked)
+    return Order(request=request, name=_checked_name(flags.name, "--name") if flags.name else None, image_asked=chosen.asked,
+                 queue=_queue(flags.queue))
 
 
 def _volume(text: str) -> Target:
@@ -135,7 +138,14 @@ def _from_file(flags: Flags, filename: str) -> Order:
         except UsageError as error:
             raise BadManifest(error.message, file=shown_name(filename)) from error
     return Order(request=replace(request, mover={**request.mover, "image": chosen.name}), name=meta.get("name"), namespace=meta.get("namespace"),
-                 image_asked=chosen.asked, manifest=manifest)
+                 image_asked=chosen.asked, manifest=manifest, queue=_queue(flags.queue))
+
+
+def _queue(name: str | None) -> str:
+    """Raises UsageError. Source: kueue.sigs.k8s.io, the name of a LocalQueue is that of a DNS label, and here the value of a label."""
+    if name is not None and not names.is_label(name):
+        raise UsageError(f"--queue {name!r} is no name of a LocalQueue: lower-case letters, digits and '-', at most 63 characters")
+    return name or ""
 
 
 def _checked_name(name: str, where: str) -> str:

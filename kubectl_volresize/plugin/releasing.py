@@ -16,7 +16,7 @@ from ..plan.release import Held, held
 from ..plan.steps import LetGo, RemovePod, Step
 from . import result
 from .asking import NotPossible, record_of
-from .job import may_work, suspended
+from .job import may_work, retired
 from .life import ALIVE, look
 from .place import Place
 from .render import consent
@@ -68,7 +68,7 @@ def release(place: Place, migration: Object, yes: bool, dry_run: str, output: st
         return result.Changes(output=output, notes=_reasons(found), changes=(Change(migration, done("unchanged", dry_run)),))
     if not consent.given("Let go of what can be let go? The migration stands still where it is then.", yes):
         return result.Changes(output=output, notes=("Nothing was changed.",), exit_code=1)
-    changes = [Change(suspended(place, job), "suspended") for job in runner.jobs if may_work(job)]
+    changes = [retired(place, job) for job in runner.jobs if may_work(job)]
     changes += _let_go(place, name)
     left = _held(place, migration) if place.client.find(paths.migrations(place.namespace, name)) else ()
     if left:

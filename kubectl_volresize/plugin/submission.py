@@ -9,11 +9,12 @@ from ..errors import AlreadyExists, Forbidden, Refused, UsageError, VolresizeErr
 from ..kube import paths
 from ..model import labels, names
 from ..model.cluster import Cluster
+from ..model.objects import View
 from ..model.request import Request, from_spec
 from ..plan import findings, manifests, pending, preflight, rights
 from ..plan.findings import Finding
 from . import target
-from .job import at_work, next_job, runner_jobs
+from .job import at_work, next_job, queue_of, queued, runner_jobs
 from .order import Order
 from .place import Place
 from .result import Change, Object
@@ -22,6 +23,10 @@ from .words import done, migration_resource
 
 class PreflightRefused(Refused):
     """{message}"""
+
+    def __init__(self, message: str, findings: Iterable[Object] = ()) -> None:
+        super().__init__(message)
+        self.findings = tuple(findings)
 
 
 class NameTaken(VolresizeError):
@@ -138,7 +143,8 @@ def _asks_for(migration: Object, ordered: Order) -> bool:
 
 def _running(migration: Object, job: Object) -> Submitted:
     name = migration["metadata"]["name"]
-    return Submitted(name, (Change(migration, "unchanged"), Change(job, "unchanged")), (f"{migration_resource(name)} is running already.",), True)
+    how = "waits in its queue" if queued(View(job)) else "is running"
+    return Submitted(name, (Change(migration, "unchanged"), Change(job, "unchanged")), (f"{migration_resource(name)} {how} already.",), True)
 
 
 def manifest(place: Place, ordered: Order, existing: list[Object]) -> Object:
@@ -149,12 +155,16 @@ def manifest(place: Place, ordered: Order, existing: list[Object]) -> Object:
     body: Object = render("volumeresize", name=name, namespace=place.namespace, spec=ordered.request.to_spec())
     given = manifests.without_server_fields(ordered.manifest)["metadata"] if ordered.manifest else {}
     for key in ("labels", "annotations"):
-        merged = {**(given.get(key) or {}), **body["metadata"].get(key, {})}
+        merged = {**(given.get(key) or {}), **body["metadata"].get(key, {}), **(_queue(ordered) if key == "labels" else {})}
         if merged:
             body["metadata"][key] = merged
     if ordered.name is None and len(ordered.request.statefulset) > names.LIMIT:
         body["metadata"].setdefault("annotations", {})[labels.FULL_NAME] = ordered.request.statefulset
     return body
+
+
+def _queue(ordered: Order) -> dict[str, str]:
+    return {labels.QUEUE: ordered.queue} if ordered.queue else {}
 
 
 def _free_name(place: Place, statefulset: str, existing: list[Object]) -> str:
@@ -268,12 +278,12 @@ def _refused(refusals: Sequence[Finding], notes: Sequence[Finding] = ()) -> Pref
         lines.append(f"  {mark}{finding.object} {finding.message}")
         if finding.advice:
             lines.append(f"      {'then: ' if mark else 'fix: '}{finding.advice}")
-    return PreflightRefused("\n".join(lines))
+    return PreflightRefused("\n".join(lines), (finding.as_dict() for finding in (*refusals, *notes)))
 
 
 def _create(place: Place, migration: Object, request: Request, notes: tuple[str, ...], dry_run: str) -> Submitted:
     name = migration["metadata"]["name"]
-    job = next_job(request, name, place.namespace, [])
+    job = next_job(request, name, place.namespace, [], queue_of(migration))
     if dry_run != "client":
         try:
             migration = place.client.create(paths.migrations(place.namespace), migration, dry_run=dry_run == "server")
@@ -290,16 +300,22 @@ def _create(place: Place, migration: Object, request: Request, notes: tuple[str,
 
 
 def _adopt(place: Place, migration: Object, ordered: Order, notes: tuple[str, ...], dry_run: str) -> Submitted:
-    """Only the Job that is missing, and the image in a VolumeResize that somebody applied without one: its runner starts the movers with it."""
+    """Only the Job that is missing, and what else is named now: the image in a VolumeResize that somebody applied without one, since its runner
+    starts the movers with it; the queue."""
     meta, change = migration["metadata"], "unchanged"
     request, server = from_spec(migration["spec"]), dry_run == "server"
+    patch: Object = {"metadata": {"resourceVersion": meta["resourceVersion"]}}
     if not request.image:
         request = replace(request, mover={**request.mover, "image": ordered.request.image})
-        patch = {"metadata": {"resourceVersion": meta["resourceVersion"]}, "spec": {"mover": request.mover}}
+        patch["spec"] = {"mover": request.mover}
+    queue = {**queue_of(migration), **_queue(ordered)}
+    if queue != queue_of(migration):
+        patch["metadata"]["labels"] = queue
+    if len(patch["metadata"]) > 1 or "spec" in patch:
         change = done("configured", dry_run)
         if dry_run != "client":
             migration = place.client.merge_patch(paths.migrations(place.namespace, meta["name"]), patch, dry_run=server)
-    job = next_job(request, meta["name"], place.namespace, runner_jobs(place, meta["name"]))
+    job = next_job(request, meta["name"], place.namespace, runner_jobs(place, meta["name"]), queue)
     if dry_run != "client":
         job = place.client.create(paths.jobs(place.namespace), job, dry_run=server)
     if server:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from ..errors import JOB_DONE, JOB_FENCED, VolresizeError
+from ..errors import JOB_DONE, JOB_FENCED, JOB_TERMINATED, VolresizeError
 from ..kube import paths
 from ..kube.auth import in_cluster
 from ..kube.client import Client
@@ -23,6 +23,8 @@ from .tools import Tools
 
 _FAILED = 1
 _KEEP_JOB_SECONDS = 7 * 24 * 3600
+# The kubelet shows 4096 bytes of it (kubernetes.io, "Determine the Reason for Pod Failure"), and makes it for each container.
+_TERMINATION_LOG, _LONGEST_LAST_WORDS = "/dev/termination-log", 4096
 
 
 def _now() -> str:
@@ -46,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(in_cluster(), log, parsed.namespace, parsed.name, asked.is_set)
     except VolresizeError as error:
         log.error("Stopped", f"{error.message} {error.advice}".strip())
+        _last_words(f"{error.message} {error.advice}".strip())
         return JOB_FENCED if isinstance(error, Fenced) else _FAILED
 
 
@@ -60,9 +63,17 @@ def _run(client: Client, log: Log, namespace: str, name: str, leaving: Callable[
     lease = Lease(client, namespace, statefulset, name, job, time.monotonic, _now_micro)
     tools = Tools(client, namespace, name, statefulset, lease, log, time.sleep, _now, store.read)
     code = Engine(store, tools, Events(client, log, pod), leaving=leaving).run()
+    _last_words("asked to end; the next pod goes on from here" if code == JOB_TERMINATED else store.last_words)
     if code == JOB_DONE:
         _limit_life_of_job(client, log, namespace, job)
     return code
+
+
+def _last_words(text: str) -> None:
+    """What `kubectl describe pod` and the Job's status say of how it ended, also when the log is lost. Outside a pod nobody reads it."""
+    if os.path.isfile(_TERMINATION_LOG) and os.access(_TERMINATION_LOG, os.W_OK):
+        with open(_TERMINATION_LOG, "wb") as file:
+            file.write(text.encode()[:_LONGEST_LAST_WORDS])
 
 
 def _limit_life_of_job(client: Client, log: Log, namespace: str, job: str) -> None:

@@ -1,4 +1,4 @@
-"""Events on the VolumeResize, for `kubectl describe`. Best effort: the record, not they, is what anything depends on."""
+"""Events on the VolumeResize and its StatefulSet, for `kubectl describe`. Best effort: the record, not they, is what anything depends on."""
 from __future__ import annotations
 
 import uuid
@@ -12,6 +12,7 @@ from .log import Log
 
 _COMPONENT = "volresize-runner"
 _LONGEST = 1024  # characters; events.k8s.io refuses longer notes
+_LONGEST_NAME = 200
 
 
 class Events:
@@ -22,14 +23,22 @@ class Events:
 
     def say(self, migration: Object, kind: str, reason: str, message: str, now: str) -> None:
         """`kind` Normal or Warning, `reason` one CamelCase word, `now` RFC 3339."""
-        meta = migration["metadata"]
-        event: Object = {
-            "apiVersion": "v1", "kind": "Event", "metadata": {"name": f"{meta['name']}.{uuid.uuid4().hex[:16]}", "namespace": meta["namespace"]},
-            "involvedObject": {"apiVersion": labels.API_VERSION, "kind": labels.KIND, "name": meta["name"], "namespace": meta["namespace"],
-                               "uid": meta["uid"], "resourceVersion": meta["resourceVersion"]},
-            "type": kind, "reason": reason, "message": message[:_LONGEST], "action": reason, "firstTimestamp": now, "lastTimestamp": now, "count": 1,
-            "source": {"component": _COMPONENT}, "reportingComponent": f"{labels.GROUP}/{_COMPONENT}", "reportingInstance": self._instance}
+        name, namespace = migration["metadata"]["name"], migration["metadata"]["namespace"]
         try:
-            self._client.create(paths.events(meta["namespace"]), event)
+            self._write(migration, labels.API_VERSION, labels.KIND, kind, reason, message, now)
+            statefulset = self._client.find(paths.statefulsets(namespace, str((migration.get("spec") or {}).get("statefulSetName"))))
+            # By the UID of now: `kubectl describe` shows the events of this very object. One that is being exchanged is not looked at any more.
+            if statefulset is not None and not statefulset["metadata"].get("deletionTimestamp"):
+                self._write(statefulset, "apps/v1", "StatefulSet", kind, reason, f"volumeresize/{name}: {message}", now)
         except (ApiError, Unreachable) as error:
             self._log.warning("Event", f"event {reason} could not be written: {error.message}")
+
+    def _write(self, about: Object, version: str, what: str, kind: str, reason: str, message: str, now: str) -> None:
+        meta = about["metadata"]
+        self._client.create(paths.events(meta["namespace"]), {
+            "apiVersion": "v1", "kind": "Event",
+            "metadata": {"name": f"{meta['name'][:_LONGEST_NAME]}.{uuid.uuid4().hex[:16]}", "namespace": meta["namespace"]},
+            "involvedObject": {"apiVersion": version, "kind": what, "name": meta["name"], "namespace": meta["namespace"],
+                               "uid": meta["uid"], "resourceVersion": meta["resourceVersion"]},
+            "type": kind, "reason": reason, "message": message[:_LONGEST], "action": reason, "firstTimestamp": now, "lastTimestamp": now, "count": 1,
+            "source": {"component": _COMPONENT}, "reportingComponent": f"{labels.GROUP}/{_COMPONENT}", "reportingInstance": self._instance})

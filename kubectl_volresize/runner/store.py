@@ -51,6 +51,13 @@ class Store:
         """The UID in our marks; "" when nothing was ever read or written."""
         return from_status((self._last or {}).get("status") or {}).mark
 
+    @property
+    def last_words(self) -> str:
+        """Phase, reason and message as last read or written."""
+        record = from_status((self._last or {}).get("status") or {})
+        reason = f" ({record.reason})" if record.reason not in ("", record.phase) else ""
+        return f"{record.phase}{reason}: {record.message}"
+
     def write_again(self, record: Record) -> None:
         """The lost VolumeResize in a new object. Raises AlreadyExists when there is another of that name by now."""
         assert self._last is not None

@@ -74,7 +74,8 @@ def mover(namespace: Namespace, user: int) -> Object:
 
 
 def runner(namespace: Namespace) -> Object:
-    job = render("job", name="runner", namespace=namespace.name, labels={}, migration="none", image=namespace.image, tolerations=[], pull_secrets=[])
+    job = render("job", name="runner", namespace=namespace.name, labels={}, queue={}, migration="none", image=namespace.image, tolerations=[],
+                 pull_secrets=[])
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "runner"}, "spec": job["spec"]["template"]["spec"]}
 
 

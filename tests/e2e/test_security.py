@@ -212,7 +212,8 @@ def test_no_right_is_given_away_or_taken(runner: Person) -> None:
 
 def runners_pod(namespace: Namespace, name: str = "runner", **spec: Any) -> Object:
     """The pod of a runner's Job, for a VolumeResize that does not exist; `spec`: other fields of it."""
-    job = render("job", name=name, namespace=namespace.name, labels={}, migration="none", image=namespace.image, tolerations=[], pull_secrets=[])
+    job = render("job", name=name, namespace=namespace.name, labels={}, queue={}, migration="none", image=namespace.image, tolerations=[],
+                 pull_secrets=[])
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace.name},
             "spec": {**copy.deepcopy(job["spec"]["template"]["spec"]), **spec}}
 

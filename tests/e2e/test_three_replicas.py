@@ -10,6 +10,7 @@ from application import Application
 from history import History
 from namespaces import Namespace
 
+from kubectl_volresize.model import labels
 from kubectl_volresize.model.objects import Object
 
 pytestmark = pytest.mark.cluster
@@ -129,6 +130,20 @@ def test_describe_tells_the_story_in_events(migrated: Migrated) -> None:
     described = migrated.application.namespace.kubectl("describe", "vr", "app")
     for reason in ("MigrationStarted", "ValidationPassed", "ReplicaStarted", "PodHeld", "StatefulSetFrozen", "StatefulSetRecreated"):
         assert reason in described
+
+
+def test_describe_of_the_statefulset_says_who_created_it_anew(migrated: Migrated) -> None:
+    """Its events are those of the object that stands there now, made when the last replica was exchanged."""
+    said = migrated.application.namespace.kubectl("describe", "statefulset", "app")
+    told = [line.split() for line in said.partition("Events:")[2].splitlines()]
+    reasons = {words[1] for words in told if "volresize-runner" in words and "volumeresize/app:" in words}
+    assert {"StatefulSetRecreated", "ReplicaCompleted", "MigrationCompleted"} <= reasons
+
+
+def test_the_runner_leaves_its_last_words_in_its_pod(migrated: Migrated) -> None:
+    pods = migrated.application.namespace.objects("pods", "-l", f"{labels.MIGRATION}=app,{labels.ROLE}={labels.ROLE_RUNNER}")
+    (status,) = pods[-1]["status"]["containerStatuses"]
+    assert status["state"]["terminated"]["message"].startswith("Completed: ")
 
 
 def test_explain_knows_every_field_of_the_spec(migrated: Migrated) -> None:

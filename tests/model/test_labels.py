@@ -19,8 +19,8 @@ def test_a_key_is_a_qualified_name_in_our_domain(name: str) -> None:
     domain, _, rest = KEYS[name].partition("/")
     assert DOMAIN.fullmatch(domain) and len(domain) <= 253
     assert NAME.fullmatch(rest)
-    # The one key that Kubernetes recommends for everybody.
-    assert domain == labels.GROUP or name == "MANAGED_BY"
+    # The one key that Kubernetes recommends for everybody, and those that Kueue reads.
+    assert domain == {"MANAGED_BY": "app.kubernetes.io", "QUEUE": "kueue.x-k8s.io", "QUEUE_PRIORITY": "kueue.x-k8s.io"}.get(name, labels.GROUP)
 
 
 def test_the_keys_are_found_at_all() -> None:

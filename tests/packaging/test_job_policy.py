@@ -13,7 +13,7 @@ from kubectl_volresize.templates import render
 
 @pytest.fixture
 def job() -> Object:
-    return render("job", name="web-runner", namespace="shop", labels={}, migration="web", image="registry.example/volmig:1", tolerations=[],
+    return render("job", name="web-runner", namespace="shop", labels={}, queue={}, migration="web", image="registry.example/volmig:1", tolerations=[],
                   pull_secrets=[])
 
 

@@ -99,7 +99,7 @@ def test_the_policy_reads_the_annotation_that_install_writes() -> None:
 def test_the_policies_know_our_names() -> None:
     volumes, account = str(render("policy-volumes")), str(render("policy-account"))
     assert f":{labels.RUNNER_ACCOUNT}$" in volumes and f"'{labels.GROUP}/'" in volumes and f"'{labels.MANAGED_BY}'" in volumes
-    job = render("job", name="j", namespace="shop", labels={}, migration="m", image="i", tolerations=[], pull_secrets=[])
+    job = render("job", name="j", namespace="shop", labels={}, queue={}, migration="m", image="i", tolerations=[], pull_secrets=[])
     runner = job["spec"]["template"]["spec"]["containers"][0]
     assert str(runner["command"]) in account and str([one["name"] for one in runner["env"]]) in account
     assert f"'{job['spec']['template']['spec']['serviceAccountName']}'" in account

@@ -271,6 +271,11 @@ def test_a_traceback_passes_through_as_it_is() -> None:
     assert printed(crash) == "\n".join(crash) + "\n"
 
 
+def test_in_json_too_each_line_is_a_document() -> None:
+    crash = ["Traceback (most recent call last):", "", "{not json"]
+    assert [json.loads(line) for line in printed(crash, raw=True).splitlines()] == [{"level": "unknown", "message": line} for line in crash]
+
+
 def test_json_is_what_the_runner_wrote(migration: Migration, plugin: Plugin) -> None:
     migration.add_pod("a")
     migration.logs["a"] = [("2026-01-01T03:14:07Z", json.dumps(STEP))]

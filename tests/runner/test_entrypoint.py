@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from kubectl_volresize.templates import render
 
 JOB = f"{SET}-runner"
 Main = Callable[[], int]
+LastWords = Callable[[], str]
 
 
 @pytest.fixture
@@ -25,7 +27,8 @@ def api() -> FakeApi:
     """With a migration and its Job."""
     made = three_replicas(replicas=1).build()
     submit(made, {"data": "500Mi"})
-    made.rest.post("jobs", render("job", name=JOB, namespace=NAMESPACE, labels={}, migration=SET, image=IMAGE, tolerations=[], pull_secrets=[]))
+    made.rest.post("jobs", render("job", name=JOB, namespace=NAMESPACE, labels={}, queue={}, migration=SET, image=IMAGE, tolerations=[],
+                                  pull_secrets=[]))
     return made
 
 
@@ -47,6 +50,15 @@ def main(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Main:
     return run
 
 
+@pytest.fixture
+def last_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LastWords:
+    """What the container leaves as its termination message."""
+    file = tmp_path / "termination-log"
+    file.touch()
+    monkeypatch.setattr(entrypoint, "_TERMINATION_LOG", str(file))
+    return file.read_text
+
+
 def seconds_to_live(api: FakeApi) -> Any:
     job = api.find("jobs", NAMESPACE, JOB)
     assert job is not None
@@ -57,17 +69,19 @@ def at(api: FakeApi, step: str, act: Callable[[], object]) -> list[int]:
     return once_when(api, lambda: step_of(api, 0) == step, act)
 
 
-def test_a_job_that_has_done_its_work_goes_after_a_week(api: FakeApi, main: Main) -> None:
+def test_a_job_that_has_done_its_work_goes_after_a_week(api: FakeApi, main: Main, last_words: LastWords) -> None:
     assert main() == JOB_DONE
+    assert last_words().startswith("Completed: ")
     assert seconds_to_live(api) == 7 * 24 * 3600
 
 
-def test_a_job_that_was_refused_stays_with_its_log(api: FakeApi, main: Main) -> None:
+def test_a_job_that_was_refused_stays_with_its_log(api: FakeApi, main: Main, last_words: LastWords) -> None:
     found = api.find(labels.PLURAL, NAMESPACE, SET)
     assert found is not None
     api.rest.change(labels.PLURAL, found, lambda new: new["spec"]["volumes"][0].update(name="no-such-volume"))
     assert main() == JOB_REFUSED and reason(api) == "Refused"
     assert seconds_to_live(api) is None
+    assert last_words().startswith("Failed (Refused): ") and "no-such-volume" in last_words()
 
 
 def test_a_job_that_needs_a_human_stays_with_its_log(api: FakeApi, main: Main) -> None:
@@ -79,13 +93,15 @@ def test_a_job_that_needs_a_human_stays_with_its_log(api: FakeApi, main: Main) -
     assert seconds_to_live(api) is None
 
 
-def test_a_job_whose_pod_is_asked_to_end_stays_for_the_next_pod(api: FakeApi, main: Main) -> None:
+def test_a_job_whose_pod_is_asked_to_end_stays_for_the_next_pod(api: FakeApi, main: Main, last_words: LastWords) -> None:
     asked = at(api, "copying", lambda: signal.raise_signal(signal.SIGTERM))
     assert main() == JOB_TERMINATED and asked
+    assert "the next pod goes on" in last_words()
     assert seconds_to_live(api) is None
 
 
-def test_a_runner_that_was_followed_by_another_says_so_to_its_supervisor(api: FakeApi, main: Main, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_runner_that_was_followed_by_another_says_so_to_its_supervisor(api: FakeApi, main: Main, last_words: LastWords,
+                                                                         capsys: pytest.CaptureFixture[str]) -> None:
     # Started again, it would take the migration away from the other one, and be followed by that one in turn.
     def follow() -> None:
         found = api.find(labels.PLURAL, NAMESPACE, SET)
@@ -96,3 +112,4 @@ def test_a_runner_that_was_followed_by_another_says_so_to_its_supervisor(api: Fa
     assert main() == JOB_FENCED and followed
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (last["level"], last["operation"]) == ("error", "Stopped") and "another-runner" in last["message"]
+    assert last_words() == last["message"]

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import io
 import json
+import runpy
+from pathlib import Path
 
 import pytest
 import requests
@@ -34,8 +36,8 @@ def api() -> FakeApi:
     return made
 
 
-def told(api: FakeApi) -> str:
-    """All that a run says."""
+def log_of(api: FakeApi) -> str:
+    """What a run writes to stdout."""
     out = io.StringIO()
     with api.connected() as client:
         client._session.headers["Authorization"] = f"Bearer {TOKEN}"
@@ -43,11 +45,24 @@ def told(api: FakeApi) -> str:
             engine(api, client, out=out).run()
         except VolresizeError as error:
             out.write(f"{error.message} {error.advice}")
+    return out.getvalue()
+
+
+def told(api: FakeApi) -> str:
+    """All that a run says."""
+    logged = log_of(api)
     record = dict((api.find("volumeresizes", NAMESPACE, SET) or {}).get("status") or {})
     # The set as it was, for whoever may read it where it stood.
     kept = record.pop("savedStatefulSet", "")
     assert TOKEN not in kept
-    return out.getvalue() + json.dumps([record, api.store.all("events", NAMESPACE)])
+    return logged + json.dumps([record, api.store.all("events", NAMESPACE)])
+
+
+def test_a_line_has_the_fields_that_the_reference_names(api: FakeApi) -> None:
+    known = runpy.run_path(str(Path(__file__).resolve().parents[2] / "hack" / "reference.py"))["LOG_LINE"]
+    lines = [json.loads(line) for line in log_of(api).splitlines()]
+    assert all({"at", "level", "operation", "phase", "message"} <= set(line) for line in lines)
+    assert {field for line in lines for field in line} == set(known)
 
 
 @pytest.mark.parametrize("trouble", ["none", "a failing copy", "a failing server"])

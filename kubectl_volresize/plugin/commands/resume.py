@@ -13,7 +13,7 @@ from .. import result
 from ..answer import Waiting, settled
 from ..asking import NotPossible, amended, ask, being_deleted, new_request, persistently, record_of, refused, unchanged, with_runner
 from ..completion import targets
-from ..life import STARTING, look
+from ..life import QUEUED, STARTING, look
 from ..lost import RecordLost, find, write_again
 from ..options import Where, cluster_options, dry_run_option, output_option, waiting_options
 from ..order import codes, copy_with
@@ -74,9 +74,10 @@ def _go_on(place: Place, migration: result.Object, spec: result.Object, replace_
     """It is not over: a runner alone is wanted."""
     name, runner = migration["metadata"]["name"], look(place, migration)
     # One that waits for its first pod has done nothing yet, and may wait for the very image that is named now.
-    anew = replace_runner or (bool(spec) and runner.state == STARTING)
+    anew = replace_runner or (bool(spec) and runner.state in (STARTING, QUEUED))
     if runner.working and not anew:
-        why = f"is starting already: {runner.why or 'its runner'}" if runner.state == STARTING else f"is running already: its runner {runner.why}"
+        why = {STARTING: f"is starting already: {runner.why or 'its runner'}", QUEUED: f"is submitted already: {runner.why}"}.get(
+            runner.state, f"is running already: its runner {runner.why}")
         if spec:
             raise NotPossible(name, why, "a runner reads its options when it starts; to start another in its place add --replace-runner")
         follow = (f"Follow it: {place.command('logs', f'vr/{name}', '-f')}",)

@@ -95,14 +95,15 @@ def _ordered(where: Where, statefulsets: tuple[str, ...], selector: str | None, 
 
 def _check_all(place: Place, orders: list[Order], stops: Stops) -> None:
     """Raises PreflightRefused with what speaks against each of them."""
-    refused = []
+    refused, found = [], []
     for ordered in orders:
         try:
             submit(place, ordered, "client", stops)
         except PreflightRefused as error:
             refused.append(f"{ordered.request.statefulset}: {error.message}")
+            found += [{"statefulSet": ordered.request.statefulset, **one} for one in error.findings]
     if refused:
-        raise PreflightRefused("\n".join(refused))
+        raise PreflightRefused("\n".join(refused), found)
 
 
 def _shown(place: Place, orders: list[Order], answers: list[NothingToDo | Submitted], installed: tuple[result.Change, ...], dry_run: str, output: str,

@@ -4,6 +4,7 @@ What a printer needs it imports when it prints: the tables know records and plan
 """
 from __future__ import annotations
 
+import json
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -11,7 +12,7 @@ from functools import singledispatch
 
 import click
 
-from ...errors import VolresizeError
+from ...errors import UsageError, VolresizeError
 from .. import result
 from . import objects, sentences
 
@@ -82,7 +83,7 @@ def _version(outcome: result.VersionInfo) -> int:
     if outcome.output == result.TEXT:
         print(f"kubectl-volresize v{outcome.version}\nimage {outcome.image} ({outcome.image_from})")
     else:
-        _out(objects.text([{"version": outcome.version, "image": outcome.image, "imageFrom": outcome.image_from}], outcome.output))
+        _out(objects.text([objects.answer("Version", version=outcome.version, image=outcome.image, imageFrom=outcome.image_from)], outcome.output))
     return outcome.exit_code
 
 
@@ -115,6 +116,8 @@ def _followed(outcome: result.Following) -> int:
         for line in outcome.interrupted:
             LogPrinter(sys.stdout, sys.stderr).show(result.Notice(line))
         raise
+    if end is not None and end.exit_code and raw:
+        print(json.dumps(objects.ended(end), separators=(",", ":")), flush=True)
     if end is not None:
         # Below the view, which stays.
         LogPrinter(sys.stdout, sys.stderr).show(end)
@@ -128,14 +131,22 @@ def _view(outcome: result.Following) -> AbstractContextManager[object]:
     return LiveView(outcome.look)
 
 
-def show_error(error: VolresizeError) -> None:
+def show_error(error: VolresizeError, output: str = result.TEXT) -> None:
+    """A sentence for people; with an output for programs also an object for them, which in JSON is one line, since it may end a stream of lines."""
+    if output == result.JSON:
+        print(json.dumps(objects.failure(error), separators=(",", ":")), flush=True)
+    elif output == result.YAML:
+        _out(objects.text([objects.failure(error)], output))
     message, hint = sentences.sentence(error)
     print(f"error: {message}", file=sys.stderr)
     if hint:
         print(hint, file=sys.stderr)
 
 
-def show_usage_error(error: click.ClickException) -> None:
+def show_usage_error(error: click.ClickException, output: str = result.TEXT) -> None:
+    if output in (result.JSON, result.YAML):
+        show_error(UsageError(error.format_message()), output)
+        return
     print(f"error: {error.format_message()}", file=sys.stderr)
     if isinstance(error, click.UsageError) and error.ctx is not None:
         print(f"see '{error.ctx.command_path} --help'", file=sys.stderr)

@@ -82,7 +82,10 @@ class LogPrinter:
 
     def _line(self, text: str) -> None:
         record = None if self._raw else parse(text)
-        if record is None:
+        if self._raw and parse(text) is None:
+            # A traceback, or a word of the kubelet: who reads the records must not stumble over it.
+            self._write(json.dumps({"level": "unknown", "message": text}))
+        elif record is None:
             self._write(text)
         elif record.get("operation") != PROGRESS:
             self._write(sentence(record))

@@ -8,6 +8,7 @@ from ...plan.findings import ACKNOWLEDGEABLE, REFUSAL, WARNING, Finding
 from ...plan.outline import DELETE, Action, Row
 from .. import result
 from ..words import span
+from . import objects
 from .tables import table
 
 _GRADES = {REFUSAL: "refused", ACKNOWLEDGEABLE: "refused", WARNING: "warning"}
@@ -15,10 +16,11 @@ _GRADES = {REFUSAL: "refused", ACKNOWLEDGEABLE: "refused", WARNING: "warning"}
 
 def as_object(plan: result.Planned) -> result.Object:
     """For machines: stable keys."""
-    return {"statefulSet": plan.statefulset, "namespace": plan.namespace, "migration": plan.migration, "refused": plan.refused,
-            "findings": [{**finding.as_dict(), "acknowledged": finding.code in plan.acknowledged} for finding in plan.findings],
-            "volumes": [row.as_dict() for row in plan.rows],
-            "actions": [{"verb": action.verb, "object": action.object, "replica": action.replica, "why": action.why} for action in plan.actions]}
+    return objects.answer(
+        "Plan", statefulSet=plan.statefulset, namespace=plan.namespace, migration=plan.migration, refused=plan.refused,
+        findings=[{**finding.as_dict(), "acknowledged": finding.code in plan.acknowledged} for finding in plan.findings],
+        volumes=[row.as_dict() for row in plan.rows],
+        actions=[{"verb": action.verb, "object": action.object, "replica": action.replica, "why": action.why} for action in plan.actions])
 
 
 def text(plan: result.Planned) -> str:

@@ -24,13 +24,16 @@ def image() -> str:
 
 
 @pytest.fixture(scope="session")
-def new_namespace(kubeconfig: str, image: str) -> Iterator[Callable[[], Namespace]]:
-    """Makes a namespace with a random name, ready for migrations. All are removed at the end, together with the volumes that migrations keep."""
+def new_namespace(kubeconfig: str, image: str) -> Iterator[Callable[..., Namespace]]:
+    """Makes a namespace with a random name, ready for migrations; `bare`: the name alone. All are removed at the end, together with the volumes that
+    migrations keep."""
     made: list[Namespace] = []
 
-    def make() -> Namespace:
+    def make(bare: bool = False) -> Namespace:
         namespace = Namespace(f"e2e-{uuid.uuid4().hex[:8]}", kubeconfig, image)
         made.append(namespace)
+        if bare:
+            return namespace
         namespace.kubectl("create", "namespace", namespace.name)
         installed = namespace.volresize("install")
         assert installed.returncode == 0, installed.stderr

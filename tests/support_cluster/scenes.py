@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import yaml
 from scene import Scene, Stage
 from shown import ROOT, yaml_blocks
-from terminal import Typed
+from terminal import INTERRUPTED, Typed
 
 MANIFESTS = ROOT / "hack" / "test-manifests"
 REFUSED = 4
@@ -232,7 +232,7 @@ _BACK = Scene("there, and one replica back, which does not start by itself", bef
     Typed("kubectl volresize rollback test-sts -n volresize-demo", code=REFUSED, says="would be lost"),
     # Ten minutes later it would end by itself.
     Typed("kubectl volresize rollback test-sts -n volresize-demo --replica 1 --discard-newer-data --yes",
-          until="replica 1 is not Ready on its old volumes yet (CrashLoopBackOff"),
+          code=INTERRUPTED, until="replica 1 is not Ready on its old volumes yet (CrashLoopBackOff"),
     Typed("kubectl logs test-sts-1 -c app -n volresize-demo", says="not started: the journal on /data ends at"),
     Typed("kubectl exec test-sts-1 -c tools -n volresize-demo -- cp /data/journal /logs/journal"),
     Typed("kubectl delete pod test-sts-1 -n volresize-demo", says="deleted"),
@@ -269,7 +269,7 @@ TUTORIAL = Scene("the tutorial", bare=True, steps=tuple(
         Typed(f"kubectl volresize plan test-sts {_IN} --volume data=300Mi --measure", code=REFUSED),
         Typed(f"kubectl volresize submit test-sts {_IN} --volume data=500Mi --wait", says="Completed", begun="test-sts-runner created", beside=(
             Typed(f"kubectl volresize logs test-sts {_IN} -f", says="finished: Completed"),
-            Typed(f"kubectl get pods {_IN} -l app=test-sts -w", until="Terminating"))),
+            Typed(f"kubectl get pods {_IN} -l app=test-sts -w", code=None, until="Terminating"))),
         Typed(f"kubectl volresize status test-sts {_IN}", says="500Mi"),
         Typed(f"kubectl get pvc {_IN} -l app=test-sts", says="500Mi"),
         Typed(f"kubectl exec test-sts-0 -c app {_IN} -- df -h /data", says="/data"),

@@ -19,14 +19,14 @@ _QUESTION = "[y/N]"
 
 @dataclass(frozen=True)
 class Typed:
-    """`command`: as a document shows it; `code` and `says`: its exit code, and words of its output.
+    """`command`: as a document shows it; `code` and `says`: its exit code (None: whichever), and words of its output.
 
     `answer`: typed at a terminal when it asks; `until`: words after which it is ended with ^C; `in_checkout`: typed in the checkout's root;
     `beside`: typed in other terminals while this one runs, once `begun` is among what it says.
     """
 
     command: str
-    code: int = 0
+    code: int | None = 0
     says: str = ""
     answer: str = ""
     until: str = ""

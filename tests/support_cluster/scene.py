@@ -21,12 +21,14 @@ _OVER = ("Completed", "Failed", "Cancelled", "RolledBack")
 
 @dataclass
 class Stage:
-    """`namespace` is the one of the kubeconfig's context; `folder`: where the reader is; `classes`: StorageClasses made for the scene."""
+    """`namespace` is the one of the kubeconfig's context; `folder`: where the reader is; `classes`: StorageClasses made for the scene;
+    `said`: what the last command put out."""
 
     namespace: Namespace
     folder: Path
     classes: list[str] = field(default_factory=list)
     terminal: Terminal = field(init=False)
+    said: str = ""
 
     def __post_init__(self) -> None:
         context, home = self.folder.with_suffix(".kubeconfig"), self.folder
@@ -100,6 +102,7 @@ class Stage:
                 running.interrupt()
         finally:
             code = running.end()
+        self.said = running.said
         assert typed.code in (code, None), f"{running.command}: exit code {code}, not {typed.code}\n{running.said}"
         assert typed.says in running.said, f"{running.command}: no {typed.says!r} in\n{running.said}"
 

@@ -54,7 +54,6 @@ _FROM_PLAN_TO_END = Scene("a set of two replicas, from the plan to the end", bef
     Typed("kubectl volresize submit my-set --volume data=500Mi", says="created"),
     Typed("kubectl volresize status", says="my-set"),
     Typed("kubectl volresize status my-set", says="500Mi"),
-    Typed("kubectl volresize list -A -l team=storage"),
     Typed("kubectl volresize cancel my-set", says="Cancelled"),
     Typed("kubectl volresize resume my-set", says="Completed"),
     Typed("kubectl volresize logs my-set -f", says="finished: Completed"),
@@ -114,14 +113,20 @@ _ANOTHER_CLASS = Scene("another StorageClass", before=_data_and_a_class, steps=(
 
 # -- A manifest, and an image under a name of one's own
 
-def _one_replica(stage: Stage) -> None:
+def _no_image_is_named(stage: Stage) -> None:
+    stage.type(Typed("unset VOLRESIZE_IMAGE"))
+
+
+def _one_replica_and_no_image(stage: Stage) -> None:
+    _no_image_is_named(stage)
     stage.a_set()
 
 
 def _the_manifest_of_the_document(stage: Stage) -> None:
     stage.a_set()
     (manifest,) = (block for block in yaml_blocks((ROOT / "docs" / "how-to.md").read_text()) if "kind: VolumeResize" in block)
-    (stage.folder / "volumeresize.yaml").write_text(stage.text(manifest))
+    # Of its own, by which `list` finds it: those of the set are not passed on.
+    (stage.folder / "volumeresize.yaml").write_text(stage.text(manifest).replace("metadata:\n", "metadata:\n  labels: {team: storage}\n"))
 
 
 def _it_is_smaller(stage: Stage) -> None:
@@ -132,6 +137,10 @@ def _it_is_smaller(stage: Stage) -> None:
 def _the_image_was_ours(stage: Stage) -> None:
     stage.over("my-set")
     assert stage.namespace.migration("my-set")["spec"]["mover"]["image"] == stage.namespace.image
+
+
+def _it_is_the_one_that_would_run(stage: Stage) -> None:
+    stage.type(Typed("kubectl volresize version", says=f"image {stage.namespace.image} (VOLRESIZE_IMAGE)"))
 
 
 def _the_archive_holds_both_names(stage: Stage) -> None:
@@ -146,18 +155,20 @@ def _the_archive_holds_both_names(stage: Stage) -> None:
 
 _MANIFEST = Scene("a manifest", before=_the_manifest_of_the_document, steps=(
     Typed("kubectl volresize submit -f volumeresize.yaml", says="created"),
+    Typed("kubectl volresize list -A -l team=storage", says="my-set"),
     _it_is_smaller,
     # Once more in the words of the other page: what is done already stays.
     Typed("kubectl volresize submit -n my-namespace -f volumeresize.yaml"),
     _it_is_smaller,
 ))
-_IMAGE = Scene("an image from a registry of one's own", before=_one_replica, steps=(
+_IMAGE = Scene("an image from a registry of one's own", before=_one_replica_and_no_image, steps=(
     Typed("LOAD=false OUT=volmig.tar hack/build-migrator-image.sh", says="written to volmig.tar", in_checkout=True),
     _the_archive_holds_both_names,
     Typed("kubectl volresize install -n my-namespace --image registry.example/team/volmig"),
     Typed("kubectl volresize submit my-set -n my-namespace --volume data=500Mi --image registry.example/team/volmig:VERSION", says="created"),
     _the_image_was_ours,
     Typed("export VOLRESIZE_IMAGE=registry.example/team/volmig:VERSION"),
+    _it_is_the_one_that_would_run,
 ))
 
 
@@ -221,7 +232,7 @@ def _as_the_demonstration_has_it(stage: Stage) -> None:
 
 
 def _replica_1_stands_on_its_old_volume(stage: Stage) -> None:
-    stage.ready("test-sts")
+    stage.over("test-sts")
     assert stage.sizes() == {"data-test-sts-0": "500Mi", "data-test-sts-1": "1Gi", "logs-test-sts-0": "500Mi", "logs-test-sts-1": "500Mi"}
 
 
@@ -249,18 +260,26 @@ _BACK = Scene("there, and one replica back, which does not start by itself", bef
 _IN = "-n volresize-tutorial"
 
 
+def _the_exports_that_it_prints(stage: Stage) -> None:
+    printed = [line.strip() for line in stage.said.splitlines() if line.startswith("    export ")]
+    assert len(printed) == 2
+    for line in printed:
+        stage.type(Typed(line))
+
+
 def _nothing_left(stage: Stage) -> None:
     assert not stage.namespace.objects("namespace", stage.namespace.name)
     assert stage.namespace.volumes() == []
 
 
-TUTORIAL = Scene("the tutorial", bare=True, steps=tuple(
+TUTORIAL = Scene("the tutorial", bare=True, before=_no_image_is_named, steps=tuple(
     Typed(step.command, step.code, step.says, step.answer, step.until, True, step.beside, step.begun) if isinstance(step, Typed) else step
     for step in (
         Typed("kubectl volresize version", says="mauricethomas/volmig"),
         Typed("kubectl create namespace volresize-tutorial"),
         Typed(f"kubectl volresize install {_IN}"),
         Typed("hack/deploy.sh volresize-tutorial", says="export VOLRESIZE_IMAGE="),
+        _the_exports_that_it_prints,
         Typed(f"kubectl apply {_IN} -f hack/test-manifests/statefulset.yaml"),
         Typed(f"kubectl rollout status statefulset/test-sts {_IN}"),
         Typed(f"hack/test-manifests/populate-data.sh {_IN}", says="populate: test-sts-1"),

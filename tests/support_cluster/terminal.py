@@ -39,24 +39,24 @@ class Terminal:
     """Commands of one user; `environment`: what he starts with, `folder`: where he is, `exported`: a file elsewhere that keeps what he exports."""
 
     def __init__(self, environment: Mapping[str, str], folder: Path, exported: Path) -> None:
-        self._environment, self._folder, self._exported = dict(environment), folder, exported
-        exported.touch()
+        self._folder, self._kept = folder, f"'{exported}'"
+        subprocess.run(["bash", "-c", f"export -p >{self._kept}"], env=dict(environment), check=True)
 
     def start(self, command: str, folder: Path | None = None, asks: bool = False) -> Running:
-        kept = f"'{self._exported}'"
-        script = f". {kept}\n{command}\nCODE=$?; export -p >{kept}.$$; mv {kept}.$$ {kept}; exit $CODE"
-        return Running(command, script, self._environment, folder or self._folder, asks)
+        # At once or not at all: one in another terminal may be reading it.
+        script = f". {self._kept}\n{command}\nCODE=$?; export -p >{self._kept}.$$; mv {self._kept}.$$ {self._kept}; exit $CODE"
+        return Running(command, script, folder or self._folder, asks)
 
 
 class Running:
     """A command that was typed. It has a terminal only if it asks: without one its output is lines."""
 
-    def __init__(self, command: str, script: str, environment: Mapping[str, str], folder: Path, asks: bool) -> None:
+    def __init__(self, command: str, script: str, folder: Path, asks: bool) -> None:
         self.command, self.said = command, ""
         self._ours, theirs = pty.openpty() if asks else os.pipe()
         # A session of its own, so that ^C reaches bash and all that it started, as a terminal's does.
         self._process = subprocess.Popen(["bash", "-c", script], stdin=theirs if asks else subprocess.DEVNULL, stdout=theirs, stderr=theirs,
-                                         env=dict(environment), cwd=folder, start_new_session=True)
+                                         env={"PATH": os.defpath}, cwd=folder, start_new_session=True)
         os.close(theirs)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

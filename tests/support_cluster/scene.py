@@ -89,19 +89,22 @@ class Stage:
         return self.terminal.start(self.text(typed.command), ROOT if typed.in_checkout else None, asks=bool(typed.answer))
 
     def _finish(self, typed: Typed, running: Running) -> None:
+        others: list[tuple[Typed, Running]] = []
         try:
             if typed.answer:
                 running.answer(typed.answer)
             if typed.beside:
                 running.wait_for(typed.begun)
-            others = [(other, self._start(other)) for other in typed.beside]
+                others += [(other, self._start(other)) for other in typed.beside]
             for other, beside in others:
                 self._finish(other, beside)
             if typed.until:
                 running.wait_for(typed.until)
                 running.interrupt()
-        finally:
             code = running.end()
+        finally:
+            for one in (running, *(beside for _, beside in others)):
+                one.close()
         self.said = running.said
         assert typed.code in (code, None), f"{running.command}: exit code {code}, not {typed.code}\n{running.said}"
         assert typed.says in running.said, f"{running.command}: no {typed.says!r} in\n{running.said}"

@@ -48,7 +48,7 @@ def _not_installed_any_more(stage: Stage) -> None:
     assert "volresize-runner" not in stage.namespace.names("serviceaccounts")
 
 
-_FROM_PLAN_TO_END = Scene("a set of two replicas, from the plan to the end", before=_two_replicas, steps=(
+_FROM_PLAN_TO_END = Scene("from the plan to the end", before=_two_replicas, steps=(
     Typed("kubectl volresize install -n my-namespace"),
     Typed("kubectl volresize plan my-set --volume data=500Mi", says="data-my-set-1"),
     Typed("kubectl volresize submit my-set --volume data=500Mi", says="created"),
@@ -101,7 +101,7 @@ def _smaller_and_of_the_class(stage: Stage) -> None:
     assert stage.sizes() == {"data-my-set-0": "500Mi"} and _classes(stage) == {"data-my-set-0": stage.classes[0]}
 
 
-_TWO_VOLUMES = Scene("two volumes, one of them into another class", before=_data_and_wal, steps=(
+_TWO_VOLUMES = Scene("two volumes and another class", before=_data_and_wal, steps=(
     Typed("kubectl volresize submit my-set --volume data=500Mi --volume wal=1Gi,storageClass=fast --follow", says="finished: Completed"),
     _both_volumes_are_smaller,
 ))
@@ -161,7 +161,7 @@ _MANIFEST = Scene("a manifest", before=_the_manifest_of_the_document, steps=(
     Typed("kubectl volresize submit -n my-namespace -f volumeresize.yaml"),
     _it_is_smaller,
 ))
-_IMAGE = Scene("an image from a registry of one's own", before=_one_replica_and_no_image, steps=(
+_IMAGE = Scene("an image from a registry", before=_one_replica_and_no_image, steps=(
     Typed("LOAD=false OUT=volmig.tar hack/build-migrator-image.sh", says="written to volmig.tar", in_checkout=True),
     _the_archive_holds_both_names,
     Typed("kubectl volresize install -n my-namespace --image registry.example/team/volmig"),
@@ -213,7 +213,7 @@ _MANY_SETS = Scene("many sets at once", before=_two_sets, steps=(
     Typed("kubectl volresize list -A", says="other-set"),
     _two_migrations,
 ))
-_LOOP = Scene("many sets, one after the other", before=_two_sets, steps=(
+_LOOP = Scene("many sets one after the other", before=_two_sets, steps=(
     Typed('for SET in my-set other-set; do\n  kubectl volresize submit "$SET" -n my-namespace --volume data=500Mi --wait || break\ndone'),
     _two_migrations,
 ))
@@ -236,7 +236,7 @@ def _replica_1_stands_on_its_old_volume(stage: Stage) -> None:
     assert stage.sizes() == {"data-test-sts-0": "500Mi", "data-test-sts-1": "1Gi", "logs-test-sts-0": "500Mi", "logs-test-sts-1": "500Mi"}
 
 
-_BACK = Scene("there, and one replica back, which does not start by itself", before=_as_the_demonstration_has_it, steps=(
+_BACK = Scene("one replica back that does not start", before=_as_the_demonstration_has_it, steps=(
     Typed("kubectl volresize submit test-sts --volume data=500Mi", says="job.batch/test-sts-runner created"),
     Typed("kubectl volresize logs test-sts -f", says="finished: Completed"),
     Typed("kubectl get pvc -l app=test-sts", says="500Mi"),

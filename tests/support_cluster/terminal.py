@@ -14,6 +14,7 @@ from namespaces import until
 
 INTERRUPTED = 130
 _SECONDS = 240  # until a command that must end counts as one that hangs
+_LAST_WORDS = 5.0  # seconds; something that it left behind may hold the terminal for longer
 _QUESTION = "[y/N]"
 
 
@@ -52,7 +53,7 @@ class Running:
     """A command that was typed. It has a terminal only if it asks: without one its output is lines."""
 
     def __init__(self, command: str, script: str, folder: Path, asks: bool) -> None:
-        self.command, self.said = command, ""
+        self.command, self.said, self._closed = command, "", False
         self._ours, theirs = pty.openpty() if asks else os.pipe()
         # A session of its own, so that ^C reaches bash and all that it started, as a terminal's does.
         self._process = subprocess.Popen(["bash", "-c", script], stdin=theirs if asks else subprocess.DEVNULL, stdout=theirs, stderr=theirs,
@@ -88,8 +89,17 @@ class Running:
         try:
             code = self._process.wait(_SECONDS)
         except subprocess.TimeoutExpired as error:
-            os.killpg(self._process.pid, signal.SIGKILL)
             raise AssertionError(f"{self.command}: not within {_SECONDS} s\n{self.said}") from error
-        self._reader.join(5)
-        os.close(self._ours)
+        self._reader.join(_LAST_WORDS)
         return code
+
+    def close(self) -> None:
+        """The terminal, with whatever still runs at it; more than once does no harm."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._reader.join(_LAST_WORDS)
+        os.close(self._ours)

@@ -14,7 +14,7 @@ from ..model.objects import Budget, Claim, Migration, Node, Object, Pod, Statefu
 from ..model.kept import Kept, unpack
 from ..model.record import from_status, volume_to_json
 from ..model.request import from_spec
-from ..plan.rehearsals import job_rehearsal, rehearsals
+from ..plan.rehearsals import job_rehearsals, rehearsals
 from . import paths
 from .client import Client
 from .definition import unknown_fields
@@ -74,7 +74,7 @@ def observe_permitted(client: Client, migration: Object) -> Cluster:
     if not _is_before_the_start(migration):
         return cluster
     request = from_spec(migration["spec"])
-    tried = rehearse(client, cluster.namespace, (*rehearsals(cluster, request), job_rehearsal(request, cluster.migration)))
+    tried = rehearse(client, cluster.namespace, (*rehearsals(cluster, request), *job_rehearsals(request, cluster.migration)))
     return replace(cluster, surroundings=replace(cluster.surroundings, answers=tried, unknown_fields=unknown_fields(client, cluster.namespace)))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ..errors import ApiError
 from ..model.cluster import Answer
 from ..model.objects import Object
-from ..plan.rehearsals import Rehearsal
+from ..plan.rehearsals import RUNNER, Rehearsal, pod_of
 from ..templates import render
 from . import paths
 from .client import Client
@@ -24,6 +24,8 @@ def rehearse(client: Client, namespace: str, wanted: Iterable[Rehearsal]) -> tup
 
 def _tried(client: Client, namespace: str, wanted: Rehearsal) -> Answer:
     body: Object = render(wanted.template, **wanted.values) if wanted.template else wanted.values
+    if wanted.of == RUNNER:
+        body = pod_of(body)
     path = paths.of_object({**body, "metadata": {**body["metadata"], "namespace": namespace}}).rpartition("/")[0]
     try:
         return Answer(wanted.of, body, client.create(path, body, dry_run=True))

@@ -16,8 +16,11 @@ from . import manifests
 from .findings import Finding
 from .pending import pending_ordinals, pending_targets
 
-CLAIM, MOVER, STATEFULSET, JOB = "claim", "mover", "statefulset", "job"
-_SAID_OF = {CLAIM: "a claim of the new size", MOVER: "a pod that copies", STATEFULSET: "the StatefulSet when it is created again", JOB: "the Job"}
+CLAIM, MOVER, STATEFULSET, JOB, RUNNER = "claim", "mover", "statefulset", "job", "runner"
+_SAID_OF = {CLAIM: "a claim of the new size", MOVER: "a pod that copies", STATEFULSET: "the StatefulSet when it is created again", JOB: "the Job",
+            RUNNER: "the runner's pod"}
+# Of templates/policy-account.yaml.j2: its messages say who can allow it, and how.
+_ACCOUNT_POLICY, _ALLOWED_BY = "volresize-runner-account", "; an admin of the cluster "
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,18 @@ def _rehearsals(cluster: Cluster, request: Request) -> Iterator[Rehearsal]:
             yield Rehearsal(STATEFULSET, "", manifests.rehearsal(successor))
 
 
-def job_rehearsal(request: Request, migration: View) -> Rehearsal:
-    """The runner's Job, which only the plugin creates."""
+def job_rehearsals(request: Request, migration: View) -> tuple[Rehearsal, ...]:
+    """The runner's Job, which only the plugin creates, and the pod that Kubernetes makes of it: a Job is taken that can never start one."""
     values = manifests.job_values(request, migration.name, str(migration.meta["namespace"]), attempt=1)
-    return Rehearsal(JOB, "job", {**values, "name": _nobodys(values["name"])})
+    named = {**values, "name": _nobodys(values["name"])}
+    return Rehearsal(JOB, "job", named), Rehearsal(RUNNER, "job", named)
+
+
+def pod_of(job: Object) -> Object:
+    """As the Job's controller makes it, of a Job that is to be created."""
+    template = job["spec"]["template"]
+    meta = {**template["metadata"], "name": job["metadata"]["name"], "namespace": job["metadata"]["namespace"]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]}
 
 
 def _nobodys(name: str) -> str:
@@ -94,7 +105,11 @@ def _refused(cluster: Cluster, answer: Answer, known: Collection[str]) -> Iterat
     # RBAC: that is said by plan/rights.py, and a user need not be allowed what the Job does.
     if answer.status == 403 and "cannot create resource" in said:
         return
-    if "violates PodSecurity" in said:
+    if answer.of == RUNNER and _ACCOUNT_POLICY in said:
+        why, _, allowed_by = _after(_after(said, "forbidden: "), "denied request: ").partition(_ALLOWED_BY)
+        yield Finding("admission", where, f"does not admit {what}: {why}", f"an admin of the cluster {allowed_by}" if allowed_by else
+                      "find the webhook that alters the pods of Jobs, and exempt what has the label app.kubernetes.io/managed-by: kubectl-volresize")
+    elif "violates PodSecurity" in said:
         yield _pod_security(cluster, answer, f"does not admit {what}", _after(said, "violates "))
     elif " quota: " in said:
         if "quota" not in known:

@@ -69,7 +69,8 @@ def _measure(cluster: Cluster, record: Record, request: Request, wanted: tuple[t
     if cluster.measurers:
         slow = next(iter(cluster.measurers.values())).pod
         why = f" ({slow.why_not_running})" if slow.why_not_running else ""
-        return Wait("measuring", f"measuring the data of {len(missing)} claim(s){why}", poll=0.3)
+        what = f"measuring the data of {len(missing)} claim(s)" if missing else "waiting until the pods that measured are gone"
+        return Wait("measuring", f"{what}{why}", poll=0.3)
     return None
 
 

@@ -52,10 +52,12 @@ class Listing(Result):
 
 @dataclass(frozen=True)
 class Details(Result):
-    """One VolumeResize with all that its record says. `waiting`: why its runner does not run, if so; `next_steps` as in Changes."""
+    """One VolumeResize with all that its record says. `coming`: a Job works on it; `waiting`: why its runner does not run, if so; `next_steps` as in
+    Changes."""
 
     migration: Object | None = None
     now: float = 0.0
+    coming: bool = False
     waiting: str = ""
     next_steps: tuple[str, ...] = ()
 

@@ -11,11 +11,13 @@ from states import running
 from kubectl_volresize.errors import ApiError
 from kubectl_volresize.kube.client import Client
 from kubectl_volresize.kube.rehearse import rehearse
+from kubectl_volresize.model import labels
 from kubectl_volresize.model.cluster import Answer, Surroundings
 from kubectl_volresize.model.objects import View
 from kubectl_volresize.plan.findings import Finding
 from kubectl_volresize.plan.preflight import findings
-from kubectl_volresize.plan.rehearsals import CLAIM, JOB, MOVER, STATEFULSET, job_rehearsal, rehearsals
+from kubectl_volresize.plan.rehearsals import CLAIM, JOB, MOVER, RUNNER, STATEFULSET, job_rehearsals, pod_of, rehearsals
+from kubectl_volresize.templates import render
 
 CLAIM_BODY: dict[str, Any] = {"spec": {"resources": {"requests": {"storage": "500Mi"}}}}
 SET_BODY: dict[str, Any] = {"spec": {"template": {"spec": {"containers": [{"name": "app"}]}}, "volumeClaimTemplates": []}}
@@ -93,7 +95,31 @@ def test_the_first_replica_in_turn_is_tried_under_names_that_nobody_has() -> Non
     named = [str(one.values["metadata"]["name"] if not one.template else one.values["name"]) for one in tried]
     assert len(set(named)) == 5 and all(name.startswith("volresize-rehearsal-") for name in named)
     assert tried[1].values["source_claim"] == "data-web-2" and tried[1].values["target_claim"] == "data-web-2-new"
-    assert job_rehearsal(state.request, state.cluster.migration).values["migration"] == "web"
+
+
+def test_a_job_is_tried_and_the_pod_that_would_be_made_of_it() -> None:
+    state = running("data")
+    of_job, of_pod = job_rehearsals(state.request, state.cluster.migration)
+    assert (of_job.of, of_pod.of) == (JOB, RUNNER) and of_job.values["migration"] == of_pod.values["migration"] == "web"
+    job = render("job", **of_job.values)
+    pod = pod_of(job)
+    assert pod["kind"] == "Pod" and pod["metadata"]["name"] == job["metadata"]["name"]
+    assert pod["spec"] == job["spec"]["template"]["spec"] and pod["spec"]["serviceAccountName"] == labels.RUNNER_ACCOUNT
+
+
+DENIED = ("pods \"volresize-rehearsal-1\" is forbidden: ValidatingAdmissionPolicy 'volresize-runner-account' with binding 'volresize-runner-account' "
+          "denied request: ")
+
+
+@pytest.mark.parametrize(("said", "message", "fix"), [
+    ("the runner runs an image of a/b, not c; an admin of the cluster allows others: kubectl volresize install -n shop --image PREFIX",
+     "does not admit the runner's pod: the runner runs an image of a/b, not c",
+     "an admin of the cluster allows others: kubectl volresize install -n shop --image PREFIX"),
+    ("a pod of volresize-runner has one container, the runner",
+     "does not admit the runner's pod: a pod of volresize-runner has one container, the runner", "find the webhook that alters the pods of Jobs")])
+def test_what_our_own_policy_forbids_comes_with_its_own_fix(said: str, message: str, fix: str) -> None:
+    [finding] = told(refused(RUNNER, DENIED + said, 422))
+    assert (finding.code, finding.message) == ("admission", message) and finding.fix.startswith(fix)
 
 
 def test_nothing_is_tried_for_a_set_that_is_not_there_or_is_done() -> None:

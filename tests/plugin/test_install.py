@@ -188,6 +188,8 @@ def test_what_changes_in_an_older_installation_is_shown(api: FakeApi, plugin: Pl
 @pytest.mark.parametrize(("image", "arguments", "code"), [
     ("registry.example/volmig:1", (), 4), ("mauricethomas/volmig:1", (), 0), ("docker.io/mauricethomas/volmig@sha256:0", (), 0),
     ("registry.example/volmig:1", ("-n", NAMESPACE, "--image", "registry.example/volmig"), 0),
+    ("registry.example:5000/volmig:1", ("-n", NAMESPACE, "--image", "registry.example"), 4),
+    ("registry.example:5000/volmig:1", ("-n", NAMESPACE, "--image", "registry.example:5000"), 0),
     ("mauricethomas/volmig:1", ("-n", NAMESPACE, "--image", "registry.example/volmig"), 4), ("mauricethomas/volmig-too:1", (), 4)])
 def test_no_runner_of_a_migration_that_is_not_over_is_locked_out(api: FakeApi, plugin: Plugin, image: str, arguments: tuple[str, ...],
                                                                  code: int) -> None:

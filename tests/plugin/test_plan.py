@@ -40,7 +40,7 @@ def test_one_replica_is_shown_and_all_of_them_when_asked(api: FakeApi, plugin: P
 @pytest.mark.parametrize(("output", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
 def test_a_program_gets_the_same_with_stable_keys(api: FakeApi, plugin: Plugin, output: str, read: Callable[[str], dict[str, object]]) -> None:
     found = read(plugin(*PLAN, "-o", output).out)
-    assert list(found) == ["statefulSet", "namespace", "migration", "refused", "findings", "volumes", "actions"]
+    assert list(found) == ["apiVersion", "kind", "statefulSet", "namespace", "migration", "refused", "findings", "volumes", "actions"]
     assert (found["statefulSet"], found["namespace"], found["migration"], found["refused"], found["findings"]) == ("web", NAMESPACE, "web", False, [])
     volumes, actions = found["volumes"], found["actions"]
     assert isinstance(volumes, list) and isinstance(actions, list)

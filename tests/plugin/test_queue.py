@@ -60,7 +60,7 @@ def test_the_same_again_makes_no_second_job(queued: FakeApi, plugin: Plugin) -> 
 
 
 def test_resume_leaves_what_waits_alone(queued: FakeApi, plugin: Plugin) -> None:
-    said = plugin("resume", "web")
+    said = plugin("resume", "web", "--no-wait")
     assert said.code == 0 and written(queued) == [] and WAITS in said.err
 
 

@@ -165,10 +165,25 @@ def test_a_volumeresize_that_was_applied_by_hand_gets_its_runner_and_an_image(ap
 def test_a_runner_that_lives_is_left_alone(begun: FakeApi, plugin: Plugin) -> None:
     add_pod(begun, "web-runner")
     renew_lease(begun, "web-runner", ago(3))
-    said = plugin("resume", "web")
+    said = plugin("resume", "web", "--no-wait")
     assert (said.code, written(begun)) == (0, [])
     assert re.search(r"/web is running already: its runner renewed lease/volresize-web \d+ s ago\n", said.err)
     assert "Follow it: kubectl volresize logs vr/web -f" in said.out
+
+
+def test_a_runner_that_lives_is_followed_to_its_end(begun: FakeApi, plugin: Plugin) -> None:
+    add_pod(begun, "web-runner")
+    renew_lease(begun, "web-runner", ago(3))
+    looks: list[int] = []
+
+    def gives_up(number: int, verb: str, path: str) -> None:
+        looks.append(number)
+        if len(looks) == 12:
+            over(begun, "Failed", "Resumable")
+            end_job(begun)
+    begun.before_call.append(gives_up)
+    said = plugin(*RESUME)
+    assert (said.code, written(begun)) == (5, []) and "is running already" in said.err and "Failed" in said.err
 
 
 def test_but_when_it_shall_be_replaced(begun: FakeApi, plugin: Plugin) -> None:
@@ -214,12 +229,12 @@ def test_a_runner_on_a_node_that_is_not_ready_is_replaced(begun: FakeApi, plugin
 def test_who_may_read_neither_nodes_nor_leases_takes_it_for_alive(begun: FakeApi, plugin: Plugin) -> None:
     begun.denied |= {("get", "nodes"), ("get", "leases")}
     add_pod(begun, "web-runner")
-    said = plugin("resume", "web")
+    said = plugin("resume", "web", "--no-wait")
     assert (said.code, written(begun)) == (0, []) and "you may not read its lease" in said.err
 
 
 def test_one_that_starts_is_left_alone_too(begun: FakeApi, plugin: Plugin) -> None:
-    said = plugin("resume", "web")
+    said = plugin("resume", "web", "--no-wait")
     assert (said.code, written(begun)) == (0, []) and "is starting already: waiting for job.batch/web-runner to start a pod" in said.err
 
 

@@ -9,9 +9,11 @@ import yaml
 from builders import NAMESPACE, add_namespace
 from calling import Plugin
 from fake_api import FakeApi, Object
+from submitting import SUBMIT, end_job, migration, set_status
 
 from kubectl_volresize.model import labels
 from kubectl_volresize.plugin.words import span
+from kubectl_volresize.templates import render
 
 
 def add(api: FakeApi, name: str = "web", statefulset: str = "web", namespace: str = NAMESPACE, job: bool = True, **status: Any) -> Object:
@@ -205,3 +207,20 @@ def test_a_list_of_some_by_their_labels(api: FakeApi, plugin: Plugin) -> None:
     assert sorted(plugin("list", "-o", "name").out.split()) == [f"volumeresize.storage.maurice.fr/{name}" for name in ("one", "two")]
     assert plugin("list", "-l", "team=b", "-o", "name").out.split() == ["volumeresize.storage.maurice.fr/two"]
     assert plugin("list", "-A").out.splitlines()[0].split()[0] == "NAMESPACE"
+
+
+def test_what_was_submitted_a_moment_ago_does_not_ask_to_be_submitted(api: FakeApi, plugin: Plugin) -> None:
+    """The kind's default says that nobody has taken it up, which is true, and to submit it, which has been done."""
+    plugin(*SUBMIT)
+    default = crd_status_default()
+    set_status(api, labels.PLURAL, migration(api), **default)
+    said = plugin("status", "web").out
+    assert "its runner has not taken it up yet" in said and default["message"] not in said
+    end_job(api)
+    assert default["message"] in plugin("status", "web").out
+
+
+def crd_status_default() -> dict[str, str]:
+    schema = render("crd")["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    found: dict[str, str] = schema["properties"]["status"]["default"]
+    return found

@@ -52,7 +52,7 @@ def test_the_whole_is_one_line() -> None:
 def test_the_view_shows_the_last_answer_although_the_api_server_is_gone(capsys: pytest.CaptureFixture[str]) -> None:
     from kubectl_volresize.errors import Unreachable
 
-    answers: list[object] = [{"metadata": {"name": "web"}, "status": {**COPYING.to_status(), "message": "copying replica 1"}}]
+    answers: list[object] = [{"metadata": {"name": "web"}, "status": {**COPYING.to_status(), "phase": "Syncing", "message": "copying replica 1"}}]
 
     def look() -> dict[str, object]:
         if answers:

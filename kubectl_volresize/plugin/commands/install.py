@@ -202,8 +202,9 @@ def _prefixes(place: Place, wanted: Installation, namespace: str) -> tuple[str, 
 
 
 def _begins(image: str, prefix: str) -> bool:
-    """Up to the end of a word, as in the policy."""
-    return image == prefix or any(image.startswith(prefix + end) for end in "/:@")
+    """Up to the end of a word, and behind a colon stands a tag and no port: as in the policy."""
+    rest = image.removeprefix(prefix)
+    return image.startswith(prefix) and (rest[:1] in ("", "/", "@") or rest[0] == ":" and "/" not in rest)
 
 
 def _apply(place: Place, manifest: Object, wanted: Installation) -> Change:

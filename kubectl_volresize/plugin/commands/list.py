@@ -22,8 +22,8 @@ def command(where: Where, all_namespaces: bool, selector: str, output: str) -> r
     """List migrations, the newest first
 
     \b
-    kubectl volresize list -A
-    kubectl volresize list -l team=storage -o wide
+    kubectl volresize list -A -o wide
+    kubectl volresize list -l team=storage     by labels of the VolumeResizes themselves
     """
     return listing(connect(where), all_namespaces, output, selector)
 

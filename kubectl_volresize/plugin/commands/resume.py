@@ -40,13 +40,13 @@ def command(where: Where, target: str, image: str | None, bandwidth: str | None,
 
     TARGET is a StatefulSet (its newest migration), sts/NAME or vr/NAME. A new runner looks at what is there and goes on from it: replicas that were
     migrated stay so, one that was interrupted is continued or begun again. The Job of a runner that died (the Job gave up, its node hangs) is
-    suspended first. One whose VolumeResize was deleted by force is written again.
+    suspended first. One that works is left alone, and followed. One whose VolumeResize was deleted by force is written again.
 
     How to copy may be changed with the options below. What is wanted, the volumes and their sizes, is fixed since the start, so there is no
     --volume here: for other sizes submit a new migration.
 
     \b
-    Exit codes: 0 completed, or running already; 4 refused; 5 failed, safe to resume; 6 a human is needed; 124 --timeout passed; 130 ^C.
+    Exit codes: 0 completed; 4 refused; 5 failed, safe to resume; 6 a human is needed; 124 --timeout passed; 130 ^C.
     """
     waiting = Waiting(wait, timeout, dry_run, output)
     waiting.check()
@@ -80,9 +80,7 @@ def _go_on(place: Place, migration: result.Object, spec: result.Object, replace_
             runner.state, f"is running already: its runner {runner.why}")
         if spec:
             raise NotPossible(name, why, "a runner reads its options when it starts; to start another in its place add --replace-runner")
-        follow = (f"Follow it: {place.command('logs', f'vr/{name}', '-f')}",)
-        return result.Changes(output=waiting.output, notes=(f"{migration_resource(name)} {why}",), changes=unchanged(migration).changes,
-                              next_steps=follow)
+        return settled(place, with_runner(place, unchanged(migration, f"{migration_resource(name)} {why}"), runner, waiting.dry_run), waiting)
     sent = unchanged(migration, *((f"The runner of {migration_resource(name)} {runner.why}.",) if runner.jobs and not runner.working else ()))
     if spec or not from_spec(migration["spec"]).image:
         written = amended(place, migration, spec, waiting.dry_run)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import click
 
@@ -46,22 +47,23 @@ def command(where: Where, target: str | None, watching: bool, timeout: float | N
     migration = find(place, target)
     if watching:
         return watched(place, migration["metadata"]["name"], timeout, output)
-    waiting, next_steps = _state_of_runner(place, migration)
-    return result.Details(output=output, migration=migration, now=time.time(), waiting=waiting, next_steps=next_steps)
+    return replace(_with_its_runner(place, migration), output=output, now=time.time())
 
 
-def _state_of_runner(place: Place, migration: result.Object) -> tuple[str, tuple[str, ...]]:
-    """Why the runner does not run, and what the user does next."""
+def _with_its_runner(place: Place, migration: result.Object) -> result.Details:
+    """Whether the runner is coming, why it does not run, and what the user does next."""
     name, over = migration["metadata"]["name"], (migration.get("status") or {}).get("phase") in labels.TERMINAL
     if over:
-        return "", advice(place, migration)
+        return result.Details(migration=migration, next_steps=advice(place, migration))
     try:
         jobs, pods = runner_jobs(place, name), runner_pods(place, name)
     except Forbidden:
         # Who may read only the VolumeResize still sees all that is recorded.
-        return "", advice(place, migration)
+        return result.Details(migration=migration, next_steps=advice(place, migration))
     if at_work(jobs):
         waiting, untouched = waiting_for(place, pods, jobs), not (migration.get("status") or {}).get("startTime")
         take_back = f"Take it back, nothing is touched yet: {place.kubectl('delete', f'volumeresize/{name}', f'job/{jobs[-1].name}')}"
-        return waiting, advice(place, migration) + ((take_back,) if waiting and untouched else ())
-    return "no Job works on it", (f"Start one: {restart_command(place, name)}",)
+        steps = advice(place, migration) + ((take_back,) if waiting and untouched else ())
+        return result.Details(migration=migration, coming=True, waiting=waiting, next_steps=steps)
+    start = f"Start one: {restart_command(place, name)}"
+    return result.Details(migration=migration, waiting="no Job works on it", next_steps=(start,))

@@ -13,7 +13,7 @@ from ...model.quantity import human
 from ...model.record import Record, VolumeRecord, from_status
 from .. import result
 from ..words import instant, span
-from .tables import phase_of
+from .tables import message_of, phase_of
 
 _LOOK_SECONDS = 1.0
 # What fits 80 columns; sizes and names are in `status`.
@@ -103,6 +103,6 @@ class LiveView:
         table = Table(*HEADER, box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
         for row in rows(record, now):
             table.add_row(*(Text(cell) for cell in row))
-        said = Text(record.message or "", overflow="ellipsis", no_wrap=True)
+        said = Text(message_of(record, coming=True), overflow="ellipsis", no_wrap=True)
         lines: list[Any] = [Text(""), Text(title(self._seen, record, now), style="bold"), said]
         return Group(*lines, *([table] if record.volumes else []), *([Text(self._trouble)] if self._trouble else []))

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from ...model.record import from_status
 from .. import result
 from ..words import instant
+from .tables import message_of
 
 PROGRESS = "Progress"
 _QUIET_SECONDS = 10.0
@@ -69,9 +70,10 @@ class LogPrinter:
             return
         record = from_status(migration.get("status") or {})
         where = f"{record.phase} {record.progress}".strip()
-        if not self._viewed and record.message and f"{where}{record.message}" != self._said:
-            self._said = f"{where}{record.message}"
-            self._write(f"{where:<15}  {record.message}")
+        message = message_of(record, coming=True)
+        if not self._viewed and message and f"{where}{message}" != self._said:
+            self._said = f"{where}{message}"
+            self._write(f"{where:<15}  {message}")
 
     def close(self) -> None:
         """Leaves the cursor at the start of an empty line."""

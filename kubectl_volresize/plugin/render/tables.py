@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...model import labels
 from ...model.asked import unanswered
 from ...model.objects import View
 from ...model.record import ACCEPTED, DECLINED, FAILED, Record, VolumeRecord, from_status
@@ -43,6 +44,11 @@ def _row(migration: result.Object, found: result.Listing, wide: bool) -> list[st
     return [*([meta["namespace"]] if found.everywhere else []), *row, *([record.message] if wide else [])]
 
 
+def message_of(record: Record, coming: bool) -> str:
+    """What it says of itself; the kind's own words, that nobody has taken it up, not where its runner is coming."""
+    return "its runner has not taken it up yet" if coming and record.phase in ("", labels.PENDING) else record.message
+
+
 def details(shown: result.Details) -> str:
     assert shown.migration is not None
     migration, record = shown.migration, from_status(shown.migration.get("status") or {})
@@ -59,7 +65,7 @@ def _facts(migration: result.Object, record: Record, shown: result.Details) -> l
     at_work = "" if record.current_replica is None else f", replica {record.current_replica}"
     return [("VolumeResize", meta["name"]), ("Namespace", meta["namespace"]), ("StatefulSet", spec["statefulSetName"]), ("Wanted", wanted),
             ("Phase", phase_of(record) + at_work + (f", volume {record.current_volume}" if record.current_volume else "")),
-            ("Progress", f"{record.progress} replicas" if record.progress else ""), ("Message", record.message),
+            ("Progress", f"{record.progress} replicas" if record.progress else ""), ("Message", message_of(record, shown.coming)),
             ("Request", _request(migration, record)), ("Runner", shown.waiting),
             ("Time", _time(record, shown.now)),
             ("Image", str((spec.get("mover") or {}).get("image", "")))]

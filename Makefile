@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 # What the tests run beside Python.
-TEST_PACKAGES := git:git shellcheck:shellcheck e2fsprogs:mkfs.ext4 util-linux:losetup xfsprogs:mkfs.xfs
+TEST_PACKAGES := git:git shellcheck:shellcheck e2fsprogs:mkfs.ext4 util-linux:losetup xfsprogs:mkfs.xfs tmux:tmux
 
 .PHONY: help demo test test-chaos test-unit lint image release cluster cluster-down
 

@@ -4,81 +4,32 @@ from __future__ import annotations
 
 import functools
 import http.server
-import os
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+import krew
 import pytest
 import yaml
+from krew import Machine
 
 from kubectl_volresize.version import VERSION
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Of a user: `home` with krew's folder in it, and `path`."""
-
-    home: Path
-    path: str
-
-    @property
-    def root(self) -> Path:
-        return self.home / "krew"
-
-    def __call__(self, *command: str | Path, **environment: str) -> str:
-        """What it printed. Raises AssertionError with all that it said when it failed."""
-        # krew asks its home on the internet for a newer one otherwise.
-        given = {"HOME": str(self.home), "KREW_ROOT": str(self.root), "KREW_NO_UPGRADE_CHECK": "1", "PATH": f"{self.root}/bin{os.pathsep}{self.path}"}
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, stdin=subprocess.DEVNULL, env=given | environment)
-        assert done.returncode == 0, f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
-        return done.stdout
-
-    def krew(self, *arguments: str | Path, **environment: str) -> str:
-        return self("kubectl", "krew", *arguments, **environment)
-
-    def installed(self) -> list[str]:
-        """What is in krew's folder beside its index."""
-        return sorted(str(file.relative_to(self.root)) for file in self.root.rglob("*")
-                      if not file.is_dir() and file.relative_to(self.root).parts[0] != "index")
 
 
 @pytest.fixture(scope="module")
 def built() -> Path:
-    """The folder with krew in it."""
-    done = subprocess.run([ROOT / "hack" / "krew.sh"], capture_output=True, text=True)
-    if done.returncode != 0:
-        # No Go is no fault of the checkout: nothing else of `make test-unit` needs it. A build that fails is one.
-        (pytest.fail if shutil.which("go") else pytest.skip)(done.stderr.strip())
-    return Path(done.stdout.splitlines()[-1])
+    return krew.compiled()
 
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    subprocess.run([ROOT / "hack" / "generate-release.sh", folder], check=True, capture_output=True)
-    return folder
+    return krew.release_in(tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture
 def machine(built: Path, tmp_path: Path) -> Machine:
-    """With kubectl, git, krew and a Python that has only its standard library."""
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    (programs / "python3").symlink_to(Path(sys.executable).resolve())
-    for program in ("kubectl", "git"):
-        found = shutil.which(program)
-        if found is None:
-            pytest.skip(f"krew needs {program}, which is not there")
-        (programs / program).symlink_to(found)
-    (tmp_path / "home").mkdir()
-    return Machine(tmp_path / "home", f"{programs}{os.pathsep}{built}")
+    return krew.machine_in(tmp_path, built)
 
 
 @pytest.fixture

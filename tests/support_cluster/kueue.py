@@ -1,5 +1,5 @@
-"""A real Kueue: its manager (hack/kueue.sh) as a process on this machine, with the API server of the cluster. None of its webhooks is registered: they are
-for all of a cluster, in which others may be at work, and would be in their way as soon as the process has ended."""
+"""A real Kueue: its manager (hack/kueue.sh) as a process on this machine. None of its webhooks is registered: they are for all of a cluster, in which
+others may be at work, and would be in their way as soon as the process has ended."""
 from __future__ import annotations
 
 import json
@@ -28,51 +28,54 @@ _KINDS = ("workloads", "localqueues", "clusterqueues", "resourceflavors")
 
 @dataclass(frozen=True)
 class Queue:
-    """A LocalQueue of the namespace, and its ClusterQueue, of the namespace's name, with room for one pod."""
+    """A ClusterQueue with room for one pod, of the first namespace's name, and a LocalQueue to it in each."""
 
-    namespace: Namespace
+    namespaces: tuple[Namespace, ...]
     name: str = "migrations"
 
-    def objects(self) -> list[Object]:
-        scope = self.namespace.name
+    @property
+    def namespace(self) -> Namespace:
+        return self.namespaces[0]
+
+    def create(self) -> None:
+        scope, names = self.namespace.name, [one.name for one in self.namespaces]
         room = [{"name": "pods", "nominalQuota": 1}, {"name": "cpu", "nominalQuota": 10}, {"name": "memory", "nominalQuota": "10Gi"}]
-        return [
+        selector = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": names}]}
+        self.namespace.apply(
             {"apiVersion": API_VERSION, "kind": "ResourceFlavor", "metadata": {"name": scope}},
             {"apiVersion": API_VERSION, "kind": "ClusterQueue", "metadata": {"name": scope},
-             "spec": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": scope}},
-                      "resourceGroups": [{"coveredResources": [one["name"] for one in room], "flavors": [{"name": scope, "resources": room}]}]}},
-            {"apiVersion": API_VERSION, "kind": "LocalQueue", "metadata": {"name": self.name, "namespace": scope}, "spec": {"clusterQueue": scope}}]
+             "spec": {"namespaceSelector": selector,
+                      "resourceGroups": [{"coveredResources": [one["name"] for one in room], "flavors": [{"name": scope, "resources": room}]}]}})
+        for namespace in self.namespaces:
+            namespace.apply({"apiVersion": API_VERSION, "kind": "LocalQueue", "metadata": {"name": self.name}, "spec": {"clusterQueue": scope}})
 
     def hold(self, policy: str) -> None:
         """`Hold`: nobody else is admitted; `HoldAndDrain`: those who are lose their place; `None`: as before."""
         self.namespace.kubectl("patch", f"clusterqueue.{GROUP}/{self.namespace.name}", "--type=merge", "-p",
                                json.dumps({"spec": {"stopPolicy": policy}}))
 
-    def workload(self, job: str) -> Object | None:
-        """What Kueue keeps of a Job, by the Job's name."""
-        found = [one for one in self.namespace.objects(f"workloads.{GROUP}")
-                 if any(owner["kind"] == "Job" and owner["name"] == job for owner in one["metadata"].get("ownerReferences", ()))]
-        return found[0] if found else None
-
-    def admitted(self, job: str) -> bool:
-        conditions = (self.workload(job) or {}).get("status", {}).get("conditions", [])
-        return any(one["type"] == "Admitted" and one["status"] == "True" for one in conditions)
+    @staticmethod
+    def admitted(namespace: Namespace, job: str) -> bool:
+        """Whether the Job has its place."""
+        return any(one["type"] == "Admitted" and one["status"] == "True" for workload in namespace.objects(f"workloads.{GROUP}")
+                   if any(owner["name"] == job for owner in workload["metadata"].get("ownerReferences", ()))
+                   for one in workload.get("status", {}).get("conditions", ()))
 
 
-def _configuration(namespace: str, health: int, webhook: int) -> str:
+def _configuration(health: int, webhook: int) -> str:
     return yaml.safe_dump({
         "apiVersion": "config.kueue.x-k8s.io/v1beta2", "kind": "Configuration", "namespace": "kueue-system",
         "health": {"healthProbeBindAddress": f"127.0.0.1:{health}"}, "metrics": {"bindAddress": "0"},
         "webhook": {"host": "127.0.0.1", "port": webhook, "certDir": "certs"}, "leaderElection": {"leaderElect": False},
         "internalCertManagement": {"enable": False}, "manageJobsWithoutQueueName": False,
-        "managedJobsNamespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
         "integrations": {"frameworks": ["batch/job"]},
         "featureGates": {"VisibilityOnDemand": False, "MultiKueue": False}})
 
 
 @contextmanager
-def at_work(namespace: Namespace, folder: Path) -> Iterator[Queue]:
+def at_work(namespaces: tuple[Namespace, ...], folder: Path) -> Iterator[Queue]:
     """Kueue, and a queue for one migration at a time. Its definitions are there as long."""
+    namespace = namespaces[0]
     built = compiled("kueue.sh")
     _definitions(namespace, built / "crds")
     try:
@@ -80,8 +83,8 @@ def at_work(namespace: Namespace, folder: Path) -> Iterator[Queue]:
         (folder / "certs").mkdir()
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2", "-keyout", "tls.key",
                         "-out", "tls.crt"], cwd=folder / "certs", check=True, capture_output=True)
-        (folder / "config.yaml").write_text(_configuration(namespace.name, health, free_port()))
-        queue, log = Queue(namespace), folder / "log"
+        (folder / "config.yaml").write_text(_configuration(health, free_port()))
+        queue, log = Queue(namespaces), folder / "log"
         with running([built / "kueue", "--config=config.yaml", "--zap-log-level=2"], log, folder, namespace.environment) as process:
             def ready() -> bool:
                 assert process.poll() is None, log.read_text()
@@ -91,12 +94,13 @@ def at_work(namespace: Namespace, folder: Path) -> Iterator[Queue]:
                 except urllib.error.URLError:
                     return False
             until("Kueue is ready", ready)
-            namespace.apply(*queue.objects())
+            queue.create()
             try:
                 yield queue
             finally:
                 # As long as somebody is there who takes the finalizers off.
-                namespace.kubectl("delete", "jobs", "-l", QUEUE_LABEL, "--cascade=foreground", "--timeout=60s")
+                for one in namespaces:
+                    one.kubectl("delete", "jobs", "-l", QUEUE_LABEL, "--cascade=foreground", "--timeout=60s")
     finally:
         _take_away(namespace)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Kueue's manager, compiled from its own source into the cache, once for each version. The last line of stdout is the folder: `kueue`, and `crds/`.
-# A quarter of an hour, a Go compiler and a Go module proxy the first time; afterwards neither is needed.
+# Four to ten minutes, a Go compiler and a Go module proxy the first time; afterwards neither is needed.
 set -euo pipefail
 
 # shellcheck source=/dev/null

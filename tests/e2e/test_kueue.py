@@ -46,6 +46,10 @@ def submit(application: Application, *arguments: str) -> None:
     application.namespace.submit("app", "--queue", "migrations", "--bandwidth", "2Mi", *arguments)
 
 
+def suspended(namespace: Namespace) -> None:
+    until("its Job is suspended, without a pod", lambda: job(namespace)["spec"]["suspend"] and not job(namespace)["status"].get("active"))
+
+
 def copying(application: Application, name: str) -> bool:
     status = application.namespace.migration(name)["status"]
     return any(one.get("progress", "100%") not in ("0%", "100%") for one in status.get("volumeStatuses", ()))
@@ -132,9 +136,10 @@ def test_a_migration_that_loses_its_place_while_it_copies_goes_on_when_it_has_on
     namespace.kubectl("delete", "jobs", "-l", QUEUE_LABEL)
     submit(application, "--volume", "data=40Mi", "--name", "drained")
     until("it copies", lambda: copying(application, "drained"))
+    first = namespace.migration("drained")["status"]["runner"]
     queue.hold("HoldAndDrain")
     try:
-        until("its Job is suspended, without a pod", lambda: job(namespace)["spec"]["suspend"] and not job(namespace)["status"].get("active"))
+        suspended(namespace)
         its = job(namespace)["metadata"]["uid"]
         assert WAITING in namespace.volresize("status", "vr/drained").stdout
         # The application has noticed nothing.
@@ -143,27 +148,45 @@ def test_a_migration_that_loses_its_place_while_it_copies_goes_on_when_it_has_on
         queue.hold("None")
     followed = namespace.follow("vr/drained")
     assert followed.returncode == 0, followed.stdout + followed.stderr
-    assert job(namespace)["metadata"]["uid"] == its
+    assert job(namespace)["metadata"]["uid"] == its and namespace.migration("drained")["status"]["runner"] != first
     assert application.marks() == application.expected_marks() and application.sum(0, "data") == before
     assert application.claim(0)["status"]["capacity"]["storage"] == "40Mi" and namespace.nothing_left() == []
 
 
+def stopped(application: Application, queue: Queue, name: str) -> None:
+    """A migration whose Job lost its place while a replica was stopped."""
+    namespace = application.namespace
+    namespace.kubectl("delete", "jobs", "-l", QUEUE_LABEL)
+    submit(application, "--volume", "data=40Mi", "--name", name)
+    until("it is stopped", lambda: any(one.get("heldAt") for one in namespace.migration(name)["status"].get("replicas", ())))
+    queue.activate(namespace, f"{name}-runner", False)
+    suspended(namespace)
+    assert WAITING in namespace.volresize("status", f"vr/{name}").stdout
+
+
 @pytest.mark.usefixtures("waited")
-def test_a_replica_that_is_stopped_when_the_place_is_lost_comes_back_with_all_its_data(queue: Queue, applications: tuple[Application, ...]) -> None:
+def test_a_replica_that_is_stopped_when_the_place_is_lost_comes_back_by_cancel(queue: Queue, applications: tuple[Application, ...]) -> None:
+    _, application = applications
+    before, namespace, claim = application.sum(0, "data"), application.namespace, application.claim(0)["metadata"]["uid"]
+    stopped(application, queue, "given-up")
+    cancelled = namespace.volresize("cancel", "vr/given-up")
+    assert cancelled.returncode == 0, cancelled.stdout + cancelled.stderr
+    application.ready()
+    assert namespace.migration("given-up")["status"]["phase"] == "Cancelled" and application.claim(0)["metadata"]["uid"] == claim
+    assert application.marks() == application.expected_marks() and application.sum(0, "data") == before and namespace.nothing_left() == []
+
+
+@pytest.mark.usefixtures("waited")
+def test_a_replica_that_is_stopped_when_the_place_is_lost_comes_back_with_its_data(queue: Queue, applications: tuple[Application, ...]) -> None:
     _, application = applications
     before, namespace = application.sum(0, "data"), application.namespace
-    namespace.kubectl("delete", "jobs", "-l", QUEUE_LABEL)
-    submit(application, "--volume", "data=40Mi", "--name", "stopped")
-    until("it is stopped", lambda: any(one.get("heldAt") for one in namespace.migration("stopped")["status"].get("replicas", ())))
-    queue.hold("HoldAndDrain")
-    try:
-        until("its Job is suspended, without a pod", lambda: job(namespace)["spec"]["suspend"] and not job(namespace)["status"].get("active"))
-        assert WAITING in namespace.volresize("status", "vr/stopped").stdout
-    finally:
-        queue.hold("None")
+    stopped(application, queue, "stopped")
+    first = namespace.migration("stopped")["status"]["runner"]
+    queue.activate(namespace, "stopped-runner", True)
     followed = namespace.follow("vr/stopped")
     assert followed.returncode == 0, followed.stdout + followed.stderr
     application.ready()
+    assert namespace.migration("stopped")["status"]["runner"] != first
     assert application.marks() == application.expected_marks() and application.sum(0, "data") == before
     assert application.claim(0)["status"]["capacity"]["storage"] == "40Mi" and namespace.nothing_left() == []
 

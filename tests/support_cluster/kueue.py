@@ -54,12 +54,22 @@ class Queue:
         self.namespace.kubectl("patch", f"clusterqueue.{GROUP}/{self.namespace.name}", "--type=merge", "-p",
                                json.dumps({"spec": {"stopPolicy": policy}}))
 
-    @staticmethod
-    def admitted(namespace: Namespace, job: str) -> bool:
+    def activate(self, namespace: Namespace, job: str, active: bool) -> None:
+        """Whether this Job alone may have a place."""
+        for workload in self._workloads(namespace, job):
+            namespace.kubectl("patch", f"workload.{GROUP}/{workload['metadata']['name']}", "--type=merge", "-p",
+                              json.dumps({"spec": {"active": active}}))
+
+    def admitted(self, namespace: Namespace, job: str) -> bool:
         """Whether the Job has its place."""
-        return any(one["type"] == "Admitted" and one["status"] == "True" for workload in namespace.objects(f"workloads.{GROUP}")
-                   if any(owner["name"] == job for owner in workload["metadata"].get("ownerReferences", ()))
+        return any(one["type"] == "Admitted" and one["status"] == "True" for workload in self._workloads(namespace, job)
                    for one in workload.get("status", {}).get("conditions", ()))
+
+    @staticmethod
+    def _workloads(namespace: Namespace, job: str) -> list[Object]:
+        """What Kueue keeps of the Job: one, as soon as it has seen it."""
+        return [workload for workload in namespace.objects(f"workloads.{GROUP}")
+                if any(owner["name"] == job for owner in workload["metadata"].get("ownerReferences", ()))]
 
 
 def _configuration(health: int, webhook: int) -> str:

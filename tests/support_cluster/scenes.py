@@ -326,6 +326,8 @@ NOT_RUN = {
                              "test_what_is_handed_out_runs_in_an_environment_of_its_own"),
     "kubectl volresize uninstall": NotRun("it takes the kind and the rights from all tests that run meanwhile", "tests/plugin/test_uninstall.py::"
                                           "test_of_the_whole_cluster_nothing_is_left_in_any_namespace"),
+    "kubectl volresize submit my-set --volume data=500Mi --queue migrations":
+        NotRun("a queue needs Kueue", "tests/e2e/test_kueue.py::test_the_second_migration_starts_when_the_first_is_over"),
     "docker load --input volmig.tar": NotRun("there may be no Docker engine", f"{_ARCHIVE}test_both_names_get_into_a_builders_archive"),
     "docker tag mauricethomas/volmig:VERSION registry.example/team/volmig:VERSION":
         NotRun("there may be no Docker engine", f"{_ARCHIVE}test_the_image_bears_the_version_and_the_content"),

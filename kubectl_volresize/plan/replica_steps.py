@@ -8,6 +8,8 @@ from ..model.objects import Object
 from ..model.record import Record
 from .steps import NORMAL, Step
 
+HOLDING = "holding"  # ReplicaRecord.step from the hold until its copies are verified
+
 
 @dataclass(frozen=True)
 class BeginReplica(Step):
@@ -86,7 +88,7 @@ class Hold(Step):
 
     def recorded(self, record: Record, now: str) -> Record:
         intent: Object = {"step": "hold", "uids": [self.uid], "at": now}
-        return record.with_replica(self.replica, step="holding", pod_uid=self.uid, held_at=now, intent=intent)
+        return record.with_replica(self.replica, step=HOLDING, pod_uid=self.uid, held_at=now, intent=intent)
 
     def __str__(self) -> str:
         return f"hold and evict pod {self.pod}"

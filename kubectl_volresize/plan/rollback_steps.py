@@ -7,6 +7,7 @@ from typing import Any
 
 from ..model import labels
 from ..model.record import FINISHED, Record, VolumeRecord, volume_from_json, volume_to_json
+from .replica_steps import HOLDING
 from .steps import NORMAL, Step, ended
 
 ROLLED_BACK = "rolled-back"  # ReplicaRecord.step of a replica that stands on its old volumes again
@@ -25,7 +26,7 @@ class BeginRollback(Step):
         for name, known in self.volumes:
             entry = record.volume(self.replica, name)
             record = _put(record, replace(entry if entry.forward else turned(entry), **known))
-        record = record.with_replica(self.replica, step="holding", pod_uid="", held_at="", intent={})
+        record = record.with_replica(self.replica, step=HOLDING, pod_uid="", held_at="", intent={})
         return replace(record, phase=labels.SYNCING, current_replica=self.replica, current_volume=",".join(name for name, _ in self.volumes),
                        message=str(self))
 

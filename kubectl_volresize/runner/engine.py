@@ -17,7 +17,7 @@ from ..model.objects import Object
 from ..model.kept import Kept, pack
 from ..model.record import Record, from_status
 from ..model.request import Request, from_spec
-from ..plan import invariants, swap, waits
+from ..plan import invariants, leave, swap, waits
 from ..plan.findings import Finding
 from ..plan.rights import of_runner
 from ..plan.planner import next_step, too_late
@@ -93,9 +93,9 @@ class Engine:
             return self._gone()
         record = from_status(migration.get("status") or {})
         # An exchange takes about a second: it is ended first, or the set would stay frozen or absent until the next pod has started.
-        if self._leaving() and not swap.set_may_be_away(record) and not self._namespace_goes():
-            self._tools.lease.give_up()
-            return JOB_TERMINATED
+        leaves = self._leaving() and not swap.set_may_be_away(record) and not self._namespace_goes()
+        if leaves and not (leave.may_hold(record) and self._tools.lease.queued()):
+            return self._leave()
         if other := self._holder():
             self._wait(migration, from_status({}), Wait("lease", f"lease {self._tools.lease.name} is held by {other}", poll=2.0))
             return None
@@ -114,8 +114,10 @@ class Engine:
             self._may_too_little(migration, record, error)
             return None
         decision = next_step(cluster, record, request)
+        if leaves:
+            decision = leave.next_without_place(cluster, record, request, decision)
         if isinstance(decision, Done):
-            return self._end(record)
+            return self._leave() if leaves else self._end(record)
         if self._is_doubtful(decision):
             self._tools.pause(_SECOND_LOOK_AFTER)
         elif isinstance(decision, Wait):
@@ -123,6 +125,10 @@ class Engine:
         else:
             self._perform(migration, cluster, record, request, decision)
         return None
+
+    def _leave(self) -> int:
+        self._tools.lease.give_up()
+        return JOB_TERMINATED
 
     def _may_too_little(self, migration: Object, record: Record, error: Forbidden) -> None:
         """Nothing was touched yet: everything that the account lacks is said at once. Later the next pod tries again."""

@@ -95,6 +95,11 @@ class Lease:
         return bool(job.spec.get("suspend")) or any(condition["type"] in ("Complete", "Failed") and condition["status"] == "True"
                                                     for condition in job.status.get("conditions") or ())
 
+    def queued(self) -> bool:
+        """Whether our own Job was put back into a queue, such as Kueue's: nobody comes after this pod until the queue lets it."""
+        job = View(self._client.find(paths.jobs(self._namespace, self._holder)) or {})
+        return bool(job.spec.get("suspend")) and labels.QUEUE in job.labels
+
     def remove(self, mark: str) -> None:
         """Nothing is left to do for anybody. Its deletion collects movers that are left. Raises Conflict when it is to be tried again.
 

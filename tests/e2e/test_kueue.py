@@ -154,7 +154,7 @@ def test_a_migration_that_loses_its_place_while_it_copies_goes_on_when_it_has_on
 
 
 def stopped(application: Application, queue: Queue, name: str) -> None:
-    """A migration whose Job lost its place while a replica was stopped."""
+    """A migration whose Job lost its place while the replica was stopped, which is not left so."""
     namespace = application.namespace
     namespace.kubectl("delete", "jobs", "-l", QUEUE_LABEL)
     submit(application, "--volume", "data=40Mi", "--name", name)
@@ -162,10 +162,13 @@ def stopped(application: Application, queue: Queue, name: str) -> None:
     queue.activate(namespace, f"{name}-runner", False)
     suspended(namespace)
     assert WAITING in namespace.volresize("status", f"vr/{name}").stdout
+    # It has no place yet, and serves.
+    application.ready()
+    assert job(namespace)["spec"]["suspend"] and application.marks() == application.expected_marks()
 
 
 @pytest.mark.usefixtures("waited")
-def test_a_replica_that_is_stopped_when_the_place_is_lost_comes_back_by_cancel(queue: Queue, applications: tuple[Application, ...]) -> None:
+def test_a_replica_whose_stop_loses_the_place_serves_and_can_be_left_as_it_was(queue: Queue, applications: tuple[Application, ...]) -> None:
     _, application = applications
     before, namespace, claim = application.sum(0, "data"), application.namespace, application.claim(0)["metadata"]["uid"]
     stopped(application, queue, "given-up")
@@ -177,7 +180,7 @@ def test_a_replica_that_is_stopped_when_the_place_is_lost_comes_back_by_cancel(q
 
 
 @pytest.mark.usefixtures("waited")
-def test_a_replica_that_is_stopped_when_the_place_is_lost_comes_back_with_its_data(queue: Queue, applications: tuple[Application, ...]) -> None:
+def test_a_replica_whose_stop_loses_the_place_serves_until_it_is_stopped_again(queue: Queue, applications: tuple[Application, ...]) -> None:
     _, application = applications
     before, namespace = application.sum(0, "data"), application.namespace
     stopped(application, queue, "stopped")

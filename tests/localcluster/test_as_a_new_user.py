@@ -1,5 +1,5 @@
 """From nothing to a smaller volume and back to nothing, as somebody does who has a cluster, kubectl and krew: on an empty cluster, with the release as
-it is handed out, at a terminal. What belongs to the whole cluster is installed, upgraded and taken away here, where nobody else needs it."""
+handed out, at a terminal. What belongs to the whole cluster is installed, upgraded and taken away here, where nobody else needs it."""
 from __future__ import annotations
 
 import copy

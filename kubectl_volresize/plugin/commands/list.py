@@ -16,14 +16,14 @@ from ..target import NotInstalled, newest_first
 @click.command("list", short_help="List migrations")
 @cluster_options
 @click.option("-A", "--all-namespaces", is_flag=True, help="Of all namespaces")
-@click.option("-l", "--selector", metavar="SELECTOR", default="", help="Only those with these labels, as for kubectl get")
+@click.option("-l", "--selector", metavar="SELECTOR", default="", help="Only those that have these labels themselves, as for kubectl get")
 @output_option(result.TEXT, result.WIDE, result.JSON, result.YAML, result.NAME)
 def command(where: Where, all_namespaces: bool, selector: str, output: str) -> result.Listing:
     """List migrations, the newest first
 
     \b
     kubectl volresize list -A -o wide
-    kubectl volresize list -l team=storage     by labels of the VolumeResizes themselves
+    kubectl volresize list -l team=storage
     """
     return listing(connect(where), all_namespaces, output, selector)
 

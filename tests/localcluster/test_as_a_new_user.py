@@ -1,12 +1,11 @@
-"""From nothing to a smaller volume and back to nothing, as somebody does who has a cluster, kubectl and krew: on an empty cluster, with the release as
-handed out, at a terminal. What belongs to the whole cluster is installed, upgraded and taken away here, where nobody else needs it."""
+"""From nothing to a smaller volume and back to nothing, as somebody does who has a cluster, kubectl and krew: on an empty cluster, with the release
+as handed out, at a terminal. What belongs to the whole cluster is installed, upgraded and taken away here, where nobody else needs it."""
 from __future__ import annotations
 
 import copy
 import json
 import subprocess
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from kubectl_volresize.version import VERSION
 pytestmark = pytest.mark.root
 SHOP = "shop"
 KINDS = ("customresourcedefinitions", "clusterroles", "clusterrolebindings", "validatingadmissionpolicies", "validatingadmissionpolicybindings",
-         "rolebindings", "serviceaccounts", "volumeresizes")
+         "rolebindings", "serviceaccounts")
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +37,29 @@ def user(ours_to_break: None, tmp_path_factory: pytest.TempPathFactory) -> krew.
     return replace(made, more={"KUBECONFIG": str(machine.KUBECONFIG), "VOLRESIZE_IMAGE": built.stdout.split()[-1]})
 
 
+@dataclass(frozen=True)
+class Plugged:
+    """A user with the plugin; `manifests`: what the release has for plain kubectl."""
+
+    user: krew.Machine
+    manifests: Path
+
+    def __call__(self, *command: str | Path) -> str:
+        return self.user("kubectl", *command)
+
+    def refused(self, *command: str) -> str:
+        """What it said and did not do."""
+        with pytest.raises(AssertionError, match="exit code 4") as refusal:
+            self(*command)
+        return str(refusal.value)
+
+
 @pytest.fixture(scope="module")
-def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return krew.release_in(tmp_path_factory.mktemp("dist"))
-
-
-@pytest.fixture
-def plugged(user: krew.Machine, release: Path) -> Iterator[krew.Machine]:
+def plugged(user: krew.Machine, tmp_path_factory: pytest.TempPathFactory) -> Plugged:
+    """The same after `kubectl krew install`."""
+    release = krew.release_in(tmp_path_factory.mktemp("dist"))
     user.krew("install", f"--manifest={release}/volresize.yaml", f"--archive={release}/kubectl-volresize.tar.gz")
-    yield user
-    user.krew("uninstall", "volresize")
+    return Plugged(user, release / "install.yaml")
 
 
 def ours() -> dict[str, Any]:
@@ -58,57 +70,58 @@ def ours() -> dict[str, Any]:
         # The kind itself may be gone.
         for one in json.loads(listed.stdout)["items"] if listed.returncode == 0 else ():
             meta = one["metadata"]
-            if "volresize" in meta["name"] or one["kind"] == labels.KIND:
+            # The provisioner is the cluster's own.
+            if any(name in meta["name"] for name in ("volresize", labels.PLURAL)) and meta["name"] != "volresize-provisioner":
                 annotations = {key: value for key, value in (meta.get("annotations") or {}).items() if not key.startswith("kubectl.kubernetes.io/")}
                 content = {key: value for key, value in one.items() if key not in ("metadata", "status")}
                 found[f"{kind}/{meta.get('namespace', '')}/{meta['name']}"] = {**content, "labels": meta.get("labels"), "annotations": annotations}
     return found
 
 
-def test_plain_kubectl_gives_what_install_gives_and_uninstall_leaves_nothing(plugged: krew.Machine, release: Path) -> None:
+def test_plain_kubectl_gives_what_install_gives_and_uninstall_leaves_nothing(plugged: Plugged) -> None:
     assert ours() == {}
-    plugged("kubectl", "apply", "-f", release / "install.yaml")
+    plugged("apply", "-f", plugged.manifests)
     by_kubectl = ours()
-    assert len(by_kubectl) == 8 and "configured" not in plugged("kubectl", "volresize", "install")
-    plugged("kubectl", "volresize", "uninstall")
+    assert len(by_kubectl) == 8 and "configured" not in plugged("volresize", "install")
+    plugged("volresize", "uninstall")
     until("the end of all that was installed", lambda: not ours(), 30)
-    plugged("kubectl", "volresize", "install")
+    plugged("volresize", "install")
     assert ours() == by_kubectl
 
 
-def test_install_upgrades_an_older_kind_and_shows_what_changes(plugged: krew.Machine) -> None:
-    plugged("kubectl", "volresize", "install")
+def test_install_upgrades_an_older_kind_and_shows_what_changes(plugged: Plugged) -> None:
+    plugged("volresize", "install")
     now = ours()
     older = copy.deepcopy(render("crd"))
     del older["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["acknowledge"]
     machine.kubectl("replace", "-f", "-", given=json.dumps(older))
     assert ours() != now
-    said = plugged("kubectl", "volresize", "install", "--force-conflicts")
+    said = plugged("volresize", "install", "--force-conflicts")
     assert f"customresourcedefinition.apiextensions.k8s.io/{labels.PLURAL}.{labels.GROUP} configured" in said
     assert "acknowledge:" in "".join(line for line in said.splitlines() if line.startswith("+"))
     assert ours() == now
-    again = plugged("kubectl", "volresize", "install")
+    again = plugged("volresize", "install")
     assert again.count(" unchanged") == 8 and " configured" not in again
 
 
-def test_from_nothing_to_a_smaller_volume_and_back_to_nothing(plugged: krew.Machine, tmp_path: Path) -> None:
-    assert plugged("kubectl", "volresize", "version").startswith(f"kubectl-volresize v{VERSION}\n")
-    plugged("kubectl", "create", "namespace", SHOP)
-    shop = Namespace(SHOP, str(machine.KUBECONFIG), plugged.more["VOLRESIZE_IMAGE"])
+def test_from_nothing_to_a_smaller_volume_and_back_to_nothing(plugged: Plugged) -> None:
+    assert plugged("volresize", "version").startswith(f"kubectl-volresize v{VERSION}\n")
+    plugged("create", "namespace", SHOP)
+    shop = Namespace(SHOP, str(machine.KUBECONFIG), plugged.user.more["VOLRESIZE_IMAGE"])
     application = Application(shop, {"data": "192Mi"}, replicas=2)
     shop.apply(application.manifest())
-    plugged("kubectl", "volresize", "install", "-n", SHOP)
+    plugged("volresize", "install", "-n", SHOP)
     application.start()
     sums = {ordinal: application.fill(ordinal, "data", 60) for ordinal in application.ordinals}
     # At 6 MB/s each replica takes long enough to be looked at.
     submit = f"kubectl volresize submit app -n {SHOP} --volume data=128Mi --bandwidth 6M --wait"
-    with Screen(submit, plugged.environment) as screen, Screen(f"sleep 3; kubectl volresize logs app -n {SHOP} -f", plugged.environment) as log:
+    follow = f"/bin/sleep 3; kubectl volresize logs app -n {SHOP} -f"
+    with Screen(submit, plugged.user.environment) as screen, Screen(follow, plugged.user.environment) as log:
         for shown in (screen, log):
             picture = shown.wait_for("app: Syncing, 0/2 replicas", "REPLICA  VOLUME", "Copying", "Mi/s", "%")
             assert "\x1b" not in picture
         assert "validation passed" in log.text
-        with pytest.raises(AssertionError, match="exit code 4"):
-            plugged("kubectl", "volresize", "uninstall", "--yes")
+        assert "are not over, nothing was removed" in plugged.refused("volresize", "uninstall", "--yes")
         # The runner's pod goes, and another comes.
         first = shop.names("pods", "-l", f"{labels.ROLE}={labels.ROLE_RUNNER}")
         shop.kubectl("delete", "pod", *first, "--wait=false")
@@ -123,16 +136,15 @@ def test_from_nothing_to_a_smaller_volume_and_back_to_nothing(plugged: krew.Mach
             last = shown.text
             assert "app: Completed, 2/2 replicas" in last and last.count(" Done ") == 2 and "Traceback" not in last
     assert {ordinal: application.sum(ordinal, "data") for ordinal in application.ordinals} == sums
-    status = plugged("kubectl", "volresize", "status", "app", "-n", SHOP)
+    status = plugged("volresize", "status", "app", "-n", SHOP)
     assert "Completed" in status and "128Mi" in status and "192Mi" in status
-    described = plugged("kubectl", "describe", "statefulset", "app", "-n", SHOP)
+    described = plugged("describe", "statefulset", "app", "-n", SHOP)
     assert "MigrationCompleted" in described
-    plugged("kubectl", "volresize", "cleanup", "app", "-n", SHOP, "--yes")
+    plugged("volresize", "cleanup", "app", "-n", SHOP, "--yes")
     assert {volume["status"]["phase"] for volume in shop.volumes()} == {"Bound"} and len(shop.volumes()) == 2
     assert shop.nothing_left() == [] and application.marks() == application.expected_marks()
-    with pytest.raises(AssertionError, match="volumeresize.storage.maurice.fr/app in shop"):
-        plugged("kubectl", "volresize", "uninstall")
-    plugged("kubectl", "volresize", "uninstall", "--yes")
+    assert "volumeresize.storage.maurice.fr/app in shop" in plugged.refused("volresize", "uninstall")
+    plugged("volresize", "uninstall", "--yes")
     until("the end of all that was installed", lambda: not ours(), 30)
 
 

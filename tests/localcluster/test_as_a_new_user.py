@@ -121,6 +121,10 @@ def test_from_nothing_to_a_smaller_volume_and_back_to_nothing(plugged: Plugged) 
             picture = shown.wait_for("app: Syncing, 0/2 replicas", "REPLICA  VOLUME", "Copying", "Mi/s", "%")
             assert "\x1b" not in picture
         assert "validation passed" in log.text
+        with Screen(f"kubectl volresize status app -n {SHOP} -w", plugged.user.environment) as glance:
+            glance.wait_for("Copying", "%")
+            glance.press("C-c")
+            assert glance.end() == 130 and "Stopped watching; the migration goes on in the cluster." in glance.text
         assert "are not over, nothing was removed" in plugged.refused("volresize", "uninstall", "--yes")
         # The runner's pod goes, and another comes.
         first = shop.names("pods", "-l", f"{labels.ROLE}={labels.ROLE_RUNNER}")

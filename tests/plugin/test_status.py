@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -207,6 +209,15 @@ def test_a_list_of_some_by_their_labels(api: FakeApi, plugin: Plugin) -> None:
     assert sorted(plugin("list", "-o", "name").out.split()) == [f"volumeresize.storage.maurice.fr/{name}" for name in ("one", "two")]
     assert plugin("list", "-l", "team=b", "-o", "name").out.split() == ["volumeresize.storage.maurice.fr/two"]
     assert plugin("list", "-A").out.splitlines()[0].split()[0] == "NAMESPACE"
+
+
+def test_a_replica_that_is_stopped_right_now_is_said_to_be(api: FakeApi, plugin: Plugin) -> None:
+    """Also when no runner is there to say so: its message is that of the last wait."""
+    held = (datetime.now(UTC) - timedelta(seconds=90)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    add(api, phase="Syncing", currentReplica=0, message="copying replica 0 while it runs", startTime="2026-01-01T00:00:00Z",
+        replicas=[{"ordinal": 0, "step": "holding", "heldAt": held}],
+        volumeStatuses=[{"volumeName": "data", "replica": 0, "phase": "Copying", "oldPVCName": "data-web-0", "newPVCName": "data-web-0-new"}])
+    assert re.search(r"^0 +data .* 1m3\ds so far ", plugin("status", "web").out, re.MULTILINE)
 
 
 def test_what_was_submitted_a_moment_ago_does_not_ask_to_be_submitted(api: FakeApi, plugin: Plugin) -> None:

@@ -13,7 +13,7 @@ from ...model.quantity import human
 from ...model.record import Record, VolumeRecord, from_status
 from .. import result
 from ..words import instant, span
-from .tables import message_of, phase_of
+from .tables import message_of, phase_of, stop
 
 _LOOK_SECONDS = 1.0
 # What fits 80 columns; sizes and names are in `status`.
@@ -23,7 +23,7 @@ HEADER = ("REPLICA", "VOLUME", "PHASE", "COPIED", "FILES", "RATE", "LEFT", "STOP
 def rows(record: Record, now: float) -> list[tuple[str, ...]]:
     """One for each volume of each replica, in the order in which they are migrated."""
     wanted = sorted(record.volumes, key=lambda entry: (-entry.replica, entry.volume))
-    return [(str(entry.replica), entry.volume, entry.phase, *_copied(entry), _stop(record, entry, now))
+    return [(str(entry.replica), entry.volume, entry.phase, *_copied(entry), stop(record, entry.replica, now))
             for entry in wanted]
 
 
@@ -36,14 +36,6 @@ def _copied(entry: VolumeRecord) -> tuple[str, str, str, str]:
     rate, left = figures.get("bytesPerSecond"), figures.get("secondsLeft")
     return (f"{entry.progress} of {human(figures['totalBytes'])}", str(figures.get("files") or ""), f"{human(rate)}/s" if rate else "",
             f"~{span(left)}" if left is not None else "")
-
-
-def _stop(record: Record, entry: VolumeRecord, now: float) -> str:
-    """For how long the replica was, or is, not Ready because of us."""
-    replica = record.replica(entry.replica)
-    if replica.not_ready_seconds is not None:
-        return span(replica.not_ready_seconds)
-    return f"{span(now - instant(replica.held_at))} so far" if replica.held_at and replica.step not in ("", "undone") else ""
 
 
 def title(migration: result.Object, record: Record, now: float) -> str:

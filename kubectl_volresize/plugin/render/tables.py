@@ -54,7 +54,7 @@ def details(shown: result.Details) -> str:
     migration, record = shown.migration, from_status(shown.migration.get("status") or {})
     lines = [f"{name + ':':<14}{value}" for name, value in _facts(migration, record, shown) if value]
     if record.volumes:
-        lines += ["", _volumes(record, shown.output == result.WIDE)]
+        lines += ["", _volumes(record, shown.output == result.WIDE, shown.now)]
     return "\n".join(lines)
 
 
@@ -88,16 +88,24 @@ def _time(record: Record, now: float) -> str:
     return f"started {record.start_time}, took {span(instant(record.completion_time) - begun)}"
 
 
-def _volumes(record: Record, wide: bool) -> str:
+def _volumes(record: Record, wide: bool, now: float) -> str:
     header = ["REPLICA", "VOLUME", "OLD", "NEW", "PHASE", "PROGRESS", "STOP", "OLD-VOLUME"]
     header += ["NEW-VOLUME", "BYTES", "FILES", "MESSAGE"] if wide else []
     ordered = sorted(record.volumes, key=lambda entry: (-entry.replica, entry.volume))
-    return table(header, [_volume_row(record, entry, wide) for entry in ordered])
+    return table(header, [_volume_row(record, entry, wide, now) for entry in ordered])
 
 
-def _volume_row(record: Record, entry: VolumeRecord, wide: bool) -> list[str]:
-    stopped, back = record.replica(entry.replica).not_ready_seconds, entry.phase == "RolledBack"
+def stop(record: Record, ordinal: int, now: float) -> str:
+    """For how long the replica was, or is, not Ready because of us."""
+    replica = record.replica(ordinal)
+    if replica.not_ready_seconds is not None:
+        return span(replica.not_ready_seconds)
+    return f"{span(now - instant(replica.held_at))} so far" if replica.held_at and replica.step not in ("", "undone") else ""
+
+
+def _volume_row(record: Record, entry: VolumeRecord, wide: bool, now: float) -> list[str]:
+    back = entry.phase == "RolledBack"
     row = [str(entry.replica), entry.volume, entry.old_size, entry.new_size, entry.phase, entry.progress,
-           "" if stopped is None else span(stopped), REMOVED if entry.cleaned and not back else entry.old_pv]
+           stop(record, entry.replica, now), REMOVED if entry.cleaned and not back else entry.old_pv]
     figures = ["" if count is None else str(count) for count in (entry.bytes, entry.files)]
     return row + ([REMOVED if entry.cleaned and back else entry.new_pv, *figures, entry.message] if wide else [])

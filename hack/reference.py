@@ -38,7 +38,7 @@ MARKS = {
     "FULL_NAME": ("annotation", "objects whose names may have been cut to 63 characters", "the name in full"),
     "ORIGINAL_RECLAIM": ("annotation", "PersistentVolumes that are kept", "the reclaim policy from before it was set to Retain"),
     "NUDGE": ("annotation", "a claim that is not Bound yet", "changed now and then, so that the binder looks at it at once"),
-    "FINAL": ("annotation", "a pod that copies", "tells it that the replica is stopped: `final:`, the UID of the stopped pod, and a random word, "
+    "FINAL": ("annotation", "a pod that copies", "tells it that the replica is stopped: `final:`, the UID of the stopped pod, and its own, "
               "which it repeats when both volumes are equal"),
     "IMAGE_PREFIX": ("annotation", "the namespace", "what the image of the runner must begin with; set by `install --image`"),
     "REQUESTED": ("annotation", "the VolumeResize",
@@ -60,6 +60,7 @@ EVENTS = {
     "StatefulSetFrozen": "The exchange of the replica's claims begins.",
     "StatefulSetRecreated": "The exchange has ended; the replica starts.",
     "ReplicaCompleted": "The replica is Ready on its new volumes; says how long it was not.",
+    "ReplicaReleased": "Its Job lost its place in its queue: the replica serves on the volumes that it has, and is stopped again later.",
     "ReplicaUndone": "The replica runs on its old volumes, and nothing of the attempt is left.",
     "MigrationCompleted": "All replicas run on their new volumes.",
     "MigrationStopped": "Something is in the way: the replica at work is put back, then the migration ends.",
@@ -220,8 +221,8 @@ def output() -> str:
              "`managedFields`, as with kubectl); several are the `items` of a `v1` List. What is no object of the API has the `apiVersion` "
              f"`cli.{labels.GROUP}/{labels.VERSION}`. Fields may be added; none is renamed or taken away within a version.", "",
              "With `-o json` stdout is one document, also when the verb fails: then it is an `Error`, unless the object that was asked for says "
-             "what is wrong (`plan`, and a request that failed). *Lines* are one document each, the last an `Error` when it did not end well. The "
-             "exit code is the same as without `-o`; sentences for people go to stderr in any case.", "",
+             "what is wrong (`plan`, and a request that failed). *Lines* are one document each, the last an `Error` when it did not end well. ^C "
+             "ends without one. The exit code is the same as without `-o`; sentences for people go to stderr in any case.", "",
              *_table(("Verb", "`-o json`"), [(f"`{verb}`", what) for verb, what in ANSWERS.items()])]
     for kind, known in KINDS.items():
         lines += ["", f"## {kind}", "", *fields(known)]
@@ -238,7 +239,8 @@ def exit_codes() -> str:
         return [(str(code), meaning) for code, meaning in codes.items()]
     return _page(
         "Exit codes", _GENERATED, "", "## The plugin", "", *_table(("Code", "Meaning"), rows(EXIT_CODES)), "",
-        "`logs -f`, `submit --follow` and `resume` exit with the outcome of the migration, the other verbs with that of what was asked for. For 4 "
+        "`logs -f`, `status --watch`, `submit --follow`, `submit --wait` and `resume` exit with the outcome of the migration, "
+        "the other verbs with that of what was asked for. For 4 "
         "see [findings.md](../findings.md), for 6 [recovery.md](../recovery.md).", "", "## The Job's container", "",
         *_table(("Code", "Meaning"), rows(JOB_CODES)), "",
         "After any other code it is started again in its pod, then by another pod of the Job, which goes on from what it finds. Those of the pods "

@@ -6,7 +6,7 @@ our rights are still there: its contents are deleted 5 s after it began (pkg/con
 A Job that a queue took its place from: it may wait for hours, and a stopped replica would wait with it."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..model import labels
 from ..model.cluster import Cluster
@@ -14,11 +14,13 @@ from ..model.objects import Pod
 from ..model.record import Record
 from ..model.request import Request
 from . import swap
-from .replica_steps import HOLDING
-from .steps import Decision, Done, LetGo, Step
+from .replica_steps import COPYING, HOLDING
+from .steps import NORMAL, Decision, Done, LetGo, RemovePod, Step, Stop, Wait
 from .swap_steps import Release
 from .undo_steps import Unfreeze
 from .views import views
+
+_LOST = "the Job lost its place in its queue"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,22 @@ def next_for_leaving(cluster: Cluster) -> Decision:
     return Done(f"namespace {cluster.namespace} is being deleted; the volumes are kept")
 
 
+@dataclass(frozen=True)
+class LetServe(Step):
+    """Nothing of its stop counts any more."""
+
+    replica: int
+    event = (NORMAL, "ReplicaReleased")
+
+    def recorded(self, record: Record, now: str) -> Record:
+        # A rollback has no copy to go back to, and begins with the hold.
+        step = HOLDING if record.rollback else COPYING
+        return replace(record.with_replica(self.replica, step=step, held_at="", pod_uid="", intent={}), message=str(self))
+
+    def __str__(self) -> str:
+        return f"{_LOST}; replica {self.replica} serves on the volumes that it has, and is stopped again later"
+
+
 def may_hold(record: Record) -> bool:
     """Whether a replica may be stopped at this moment, by our doing, and the exchange has not put it back yet."""
     current = record.current_replica
@@ -58,14 +76,21 @@ def may_hold(record: Record) -> bool:
 
 
 def next_without_place(cluster: Cluster, record: Record, request: Request, forward: Decision) -> Decision:
-    """Back to the volumes that it has; the next runner stops it again. An exchange that has begun is ended: it takes about a second. Done when
-    the runner can leave. `forward`: what would be next otherwise."""
+    """The application first, then the movers: they have its volume, which may be needed on another node, or by one pod alone. The next runner copies
+    and stops it again. An exchange is ended, which takes about a second, unless it waits for something. Done when the runner can leave. `forward`:
+    what would be next otherwise."""
     current = record.current_replica
-    if current is not None and record.replica(current).step == swap.SWAPPING:
-        return forward
-    pod = cluster.pods.get(current) if current is not None else None
-    if current is None or pod is None or not pod.held:
+    if current is None:
         return Done("nothing is held")
-    if not all(view.on_original_claim for view in views(cluster, record, request, current)):
-        return Done(f"pod {pod.name} is held, and it is not safe to release it")
-    return Release.of(current, pod)
+    if record.stopping or record.replica(current).step == swap.SWAPPING:
+        waits = isinstance(forward, Wait) and forward.kind == "swap-others" and not record.stopping
+        return Stop("Resumable", f"{_LOST}; replica {current}, not exchanged yet, goes back ({forward})") if waits else forward
+    pod, volumes = cluster.pods.get(current), views(cluster, record, request, current)
+    if pod is not None and pod.held:
+        # Released beside a claim that is not as recorded it could start on an empty one: what to do then is known to the way that it was on.
+        return Release.of(current, pod) if all(view.on_original_claim for view in volumes) else forward
+    if not record.replica(current).held_at:
+        return Done("nothing is held")
+    for mover in (view.mover.pod for view in volumes if view.mover is not None):
+        return Wait("pods-gone", f"mover {mover.name} is being removed", poll=0.2) if mover.terminating else RemovePod(mover.name, mover.uid)
+    return LetServe(current)

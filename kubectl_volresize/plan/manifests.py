@@ -208,6 +208,11 @@ def policy_of_given_up(volume: Volume) -> str:
     return "Delete" if PROVISIONED_BY in volume.annotations else original_policy(volume)
 
 
+def queue_of(found: Mapping[str, str]) -> dict[str, str]:
+    """Of the labels of a VolumeResize those that bring its Jobs into a queue; {} when it is for none."""
+    return {key: found[key] for key in (labels.QUEUE, labels.QUEUE_PRIORITY) if key in found} if labels.QUEUE in found else {}
+
+
 def job_values(request: Request, migration_name: str, namespace: str, attempt: int, queue: Mapping[str, str] = MappingProxyType({})) -> Object:
     """Values of template `job`: the runner's Job for a migration's `attempt`th run, counted from 1. `queue`: labels for a queue, which starts it."""
     return {"name": names.job(migration_name, attempt), "namespace": namespace, "image": request.image, "migration": migration_name,

@@ -20,6 +20,7 @@ CLAIM, MOVER, STATEFULSET, JOB, RUNNER = "claim", "mover", "statefulset", "job",
 _SAID_OF = {CLAIM: "a claim of the new size", MOVER: "a pod that copies", STATEFULSET: "the StatefulSet when it is created again", JOB: "the Job",
             RUNNER: "the runner's pod"}
 # Of templates/policy-account.yaml.j2: its messages say who can allow it, and how.
+_NOBODYS_UID = "00000000-0000-0000-0000-000000000000"
 _ACCOUNT_POLICY, _ALLOWED_BY = "volresize-runner-account", "; an admin of the cluster "
 
 
@@ -50,7 +51,7 @@ def _rehearsals(cluster: Cluster, request: Request) -> Iterator[Rehearsal]:
             entry = VolumeRecord(replica=ordinal, volume=target.name, old_claim=claim.name,
                                  new_claim=names.temporary_claim(target.name, request.statefulset, ordinal))
             values = manifests.mover_values(request, entry, cluster.pods.get(ordinal), migration)
-            lease = {"name": names.lease(request.statefulset), "uid": "00000000-0000-0000-0000-000000000000"}
+            lease = {"name": names.lease(request.statefulset), "uid": _NOBODYS_UID}
             yield Rehearsal(MOVER, "mover", {**values, "name": _nobodys(values["name"]), "lease": lease})
         if all(target.name in statefulset.templates for target in request.targets):
             successor = manifests.successor_set(statefulset.raw, request, migration.uid, ordinal)
@@ -59,15 +60,20 @@ def _rehearsals(cluster: Cluster, request: Request) -> Iterator[Rehearsal]:
 
 def job_rehearsals(request: Request, migration: View) -> tuple[Rehearsal, ...]:
     """The runner's Job, which only the plugin creates, and the pod that Kubernetes makes of it: a Job is taken that can never start one."""
-    values = manifests.job_values(request, migration.name, str(migration.meta["namespace"]), attempt=1)
+    queue = manifests.queue_of(migration.labels)
+    values = manifests.job_values(request, migration.name, str(migration.meta["namespace"]), attempt=1, queue=queue)
     named = {**values, "name": _nobodys(values["name"])}
     return Rehearsal(JOB, "job", named), Rehearsal(RUNNER, "job", named)
 
 
 def pod_of(job: Object) -> Object:
     """As the Job's controller makes it, of a Job that is to be created."""
-    template = job["spec"]["template"]
-    meta = {**template["metadata"], "name": job["metadata"]["name"], "namespace": job["metadata"]["namespace"]}
+    template, name = job["spec"]["template"], job["metadata"]["name"]
+    # Policies against pods that nobody controls look at these.
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": _NOBODYS_UID, "controller": True, "blockOwnerDeletion": False}
+    marks = {**template["metadata"]["labels"], "batch.kubernetes.io/job-name": name, "job-name": name,
+             "batch.kubernetes.io/controller-uid": _NOBODYS_UID, "controller-uid": _NOBODYS_UID}
+    meta = {**template["metadata"], "name": name, "namespace": job["metadata"]["namespace"], "labels": marks, "ownerReferences": [owner]}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]}
 
 
@@ -105,6 +111,9 @@ def _refused(cluster: Cluster, answer: Answer, known: Collection[str]) -> Iterat
     # RBAC: that is said by plan/rights.py, and a user need not be allowed what the Job does.
     if answer.status == 403 and "cannot create resource" in said:
         return
+    # Its Job waits until the quota has room; and an account that is not there is said by whoever looked for it.
+    if answer.of == RUNNER and (" quota: " in said or "error looking up service account" in said):
+        return
     if answer.of == RUNNER and _ACCOUNT_POLICY in said:
         why, _, allowed_by = _after(_after(said, "forbidden: "), "denied request: ").partition(_ALLOWED_BY)
         yield Finding("admission", where, f"does not admit {what}: {why}", f"an admin of the cluster {allowed_by}" if allowed_by else
@@ -121,8 +130,11 @@ def _refused(cluster: Cluster, answer: Answer, known: Collection[str]) -> Iterat
             yield Finding("limit-range", where, f"has a LimitRange that does not admit {what}: {_after(said, 'forbidden: ')}",
                           f"change it while the migration runs: kubectl describe limitrange -n {cluster.namespace}")
     else:
+        # Tried as the user; the Job's controller may be one whom the policy lets do it.
+        perhaps = "; or let the Job try it: --validate=false" if answer.of == RUNNER else ""
         yield Finding("admission", where, f"does not admit {what}: {_after(said, 'forbidden: ')}",
-                      "find the webhook or policy that says so, and exempt what has the label app.kubernetes.io/managed-by: kubectl-volresize")
+                      "find the webhook or policy that says so, and exempt what has the label app.kubernetes.io/managed-by: kubectl-volresize"
+                      + perhaps)
 
 
 def _pod_security(cluster: Cluster, answer: Answer, refused: str, why: str) -> Finding:

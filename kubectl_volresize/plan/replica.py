@@ -147,7 +147,10 @@ def _is_spent(view: VolumeView, pod: Pod | None) -> bool:
     held = pod is not None and pod.held and pod.terminating
     if _is_for_the_stop(view) and not held:
         return True
-    return view.mover.event == "verified" and not (held and pod is not None and word_is_of(str(view.mover.said.get("final")), pod.uid))
+    # One that failed in it, since that pod's successor wrote, says nothing of the volume.
+    word = view.mover.said.get("final") if view.mover.event == "verified" else view.mover.pod.annotations.get(labels.FINAL)
+    over = view.mover.event == "verified" or (view.mover.event == "failed" and bool(word))
+    return over and not (held and pod is not None and word_is_of(str(word), pod.uid))
 
 
 def _new_volumes(cluster: Cluster, request: Request, ordinal: int, volumes: tuple[VolumeView, ...]) -> Decision | None:

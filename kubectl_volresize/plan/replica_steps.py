@@ -8,6 +8,7 @@ from ..model.objects import Object
 from ..model.record import Record
 from .steps import NORMAL, Step
 
+COPYING = "copying"  # ReplicaRecord.step from its begin until its stop
 HOLDING = "holding"  # ReplicaRecord.step from the hold until its copies are verified
 
 
@@ -22,7 +23,7 @@ class BeginReplica(Step):
     def recorded(self, record: Record, now: str) -> Record:
         for name, known in self.volumes:
             record = record.with_volume(self.replica, name, **known)
-        record = record.with_replica(self.replica, step="copying")
+        record = record.with_replica(self.replica, step=COPYING)
         return replace(record, phase=labels.SYNCING, current_replica=self.replica, current_volume=",".join(name for name, _ in self.volumes),
                        message=str(self))
 

@@ -159,8 +159,9 @@ def _reserved(cluster: Cluster, ordinal: int, volumes: tuple[VolumeView, ...]) -
         if not bound_to_successor and not view.new.reserved_for(cluster.namespace, view.entry.old_claim):
             if user := _user(cluster, view):
                 return AskHuman(f"volume {view.new.name} is bound to claim {user}")
-            if view.new.phase == "Bound" and ref.get("name") == view.entry.old_claim:
-                # Claims are read before volumes: its successor is there by now, made by a runner that was faster. One that went leaves it Released.
+            if ref.get("uid") and ref.get("name") == view.entry.old_claim and view.new.phase != "Released":
+                # Claims are read before volumes: its successor is there by now, made by a runner that was faster; the binder writes its UID before
+                # the phase. One that went leaves it Released.
                 bound = f"volume {view.new.name} is bound to a claim {ref['name']} that was not there yet"
                 return Wait("claims-gone", bound, poll=0.1, replica=ordinal)
             return Reserve(ordinal, view.target.name, view.new.name, view.new.uid, view.new.resource_version, view.entry.old_claim)

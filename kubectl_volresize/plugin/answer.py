@@ -11,9 +11,9 @@ from ..model.asked import CANCEL, CLEANUP, RESUME, Asked
 from ..model.objects import View
 from ..model.record import ACCEPTED, DECLINED, FINISHED
 from . import result
-from .asking import Sent, record_of, start
+from .asking import Sent, at_once, record_of, successor
 from .follow import Deadline, Since, ended, follow
-from .job import at_work, job_end
+from .job import at_work, job_end, queued
 from .outcome import advice, outcome
 from .place import Place
 from .words import migration_resource
@@ -92,7 +92,9 @@ class _Judge:
             return result.Outcome(0 if self.asked.verb == CANCEL else 1, f"{migration_resource(name)} is gone: it was deleted")
         answer, working = record_of(migration).last_request, at_work(jobs)
         if answer.get("id") != self.asked.id:
-            return None if working else self._unanswered(place, migration, jobs)
+            # A runner that was at work when it was asked may lose its place in a queue, and with it the time to answer.
+            waits = bool(jobs) and queued(jobs[-1]) and at_once(self.sent) and not self.restarted
+            return None if working and not waits else self._unanswered(place, migration, jobs)
         if answer.get("outcome") == DECLINED:
             return result.Outcome(Refused.exit_code, f"{migration_resource(name)}: {self.asked.verb} was refused: {answer.get('message', '')}")
         if working:
@@ -110,7 +112,7 @@ class _Judge:
         if self.restarted or (jobs and _failed(jobs[-1])):
             return _left_undone(place, self.asked, name, jobs)
         self.restarted = True
-        start(place, self.sent, tuple(jobs))
+        successor(place, self.sent, tuple(jobs))
         return None
 
 

@@ -18,8 +18,9 @@ from ..model.asked import CANCEL, CLEANUP, RESUME, ROLLBACK, Asked, unanswered
 from ..model.objects import View
 from ..model.record import Record, from_status
 from ..model.request import from_spec
+from ..plan.manifests import queue_of
 from .image import image
-from .job import may_work, next_job, queue_of, retired
+from .job import may_work, next_job, queued, retired
 from .life import ALIVE, QUEUED, Runner, look
 from .place import Place
 from .result import Change, Object
@@ -174,25 +175,28 @@ def amended(place: Place, migration: Object, spec: Object, dry_run: str, annotat
 def with_runner(place: Place, sent: Sent, runner: Runner, dry_run: str, anew: bool = False) -> Sent:
     """The same with a runner at work: a dead one's Job is retired, and the next is created. `anew`: also in the place of one that lives."""
     before = frozenset(pod.uid for pod in runner.pods)
-    if runner.working and not anew and not (runner.state == QUEUED and _at_once(sent)):
+    if runner.working and not anew and not (runner.state == QUEUED and at_once(sent)):
         working = frozenset(pod.uid for pod in runner.pods[-1:])
         return replace(sent, old=before - working, present=working)
-    changes = [*sent.changes]
-    for job in runner.jobs:
-        if may_work(job):
-            changes.append(retired(place, job, dry_run))
-    changes.append(Change(start(place, sent, runner.jobs, dry_run), done("created", dry_run)))
-    return replace(sent, changes=tuple(changes), old=before)
+    return replace(sent, changes=(*sent.changes, *successor(place, sent, runner.jobs, dry_run)), old=before)
 
 
-def _at_once(sent: Sent) -> bool:
-    """What ends a migration takes no place in a queue: there may be none for hours, and a replica may be stopped meanwhile."""
-    return sent.asked is not None and sent.asked.verb != RESUME
+def successor(place: Place, sent: Sent, jobs: tuple[View, ...], dry_run: str = "none") -> tuple[Change, ...]:
+    """The next Job, and those before it retired. Two runners must not be at work; but one that waits in a queue is given up only for another. Raises
+    NoRunner."""
+    changes = [retired(place, job, dry_run) for job in jobs if may_work(job) and not queued(job)]
+    changes.append(Change(start(place, sent, jobs, dry_run), done("created", dry_run)))
+    return (*changes, *(retired(place, job, dry_run) for job in jobs if queued(job)))
+
+
+def at_once(sent: Sent) -> bool:
+    """What ends a migration takes no place in a queue: there may be none for hours."""
+    return being_deleted(sent.migration) or (sent.asked is not None and sent.asked.verb != RESUME)
 
 
 def start(place: Place, sent: Sent, jobs: tuple[View, ...], dry_run: str = "none") -> Object:
     """The next Job. Raises NoRunner."""
-    queue = {} if _at_once(sent) else queue_of(sent.migration)
+    queue = {} if at_once(sent) else queue_of(View(sent.migration).labels)
     job = next_job(from_spec(sent.migration["spec"]), sent.name, place.namespace, list(jobs), queue)
     if dry_run == "client":
         return job

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from typing import Any
 
@@ -80,15 +81,24 @@ def _output(arguments: list[str]) -> str:
     """What -o asks for, also where the arguments are too wrong for click to say it; the last one counts."""
     found = TEXT
     for word, following in zip(arguments, [*arguments[1:], ""]):
-        if word in ("-o", "--output"):
-            found = following
-        elif word.startswith(("--output=", "-o")):
-            found = word.removeprefix("--output=").removeprefix("-o")
+        # Behind those that take no value: -Ao json.
+        if (asked := re.fullmatch(r"--output(?:=(.*))?|-[Awyf]*o(.*)", word)) is not None:
+            found = asked[1] or asked[2] or following
     return found
 
 
 def run(arguments: list[str]) -> int:
     """Exit code of one invocation; everything is printed by then."""
+    try:
+        # kubectl takes -o=json too (pflag); click would take the sign for a part of the value.
+        return _run([re.sub(r"^(-[Awyf]*[onlf])=", r"\1", word) for word in arguments])
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`). What is still buffered must not raise again when the interpreter closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(arguments: list[str]) -> int:
     try:
         outcome = cli.main(arguments or ["--help"], prog_name=PROGRAM, standalone_mode=False)
         return render.show(outcome) if isinstance(outcome, Result) else int(outcome or 0)
@@ -100,10 +110,6 @@ def run(arguments: list[str]) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone (`| head`). What is still buffered must not raise again when the interpreter closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
 
 
 def main() -> None:

@@ -48,12 +48,6 @@ def queued(job: View) -> bool:
     return job_end(job) is None and bool(job.spec.get("suspend")) and labels.QUEUE in job.labels
 
 
-def queue_of(migration: Object) -> dict[str, str]:
-    """The labels that bring the Jobs of a migration into a queue, as they stand on the VolumeResize."""
-    found = migration["metadata"].get("labels") or {}
-    return {key: found[key] for key in (labels.QUEUE, labels.QUEUE_PRIORITY) if key in found} if labels.QUEUE in found else {}
-
-
 def at_work(jobs: list[View]) -> bool:
     """Whether the newest Job may still work; older ones were replaced by it."""
     return bool(jobs) and may_work(jobs[-1])

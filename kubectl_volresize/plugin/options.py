@@ -60,6 +60,16 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
         self.fail(f"{text!r} is no duration; write it like 30s or 1m", param, ctx)
 
 
+class Time(Duration):
+    """One that something is stopped after: not none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds = super().convert(value, param, ctx)
+        if seconds <= 0:
+            self.fail(f"{str(value)!r} is no time", param, ctx)
+        return seconds
+
+
 def raw_cluster_options(function: Command) -> Command:
     """-n, --context, --kubeconfig and --request-timeout as parameters."""
     # Imported when a completion is asked for: it talks to the cluster.
@@ -71,7 +81,7 @@ def raw_cluster_options(function: Command) -> Command:
             click.option("--request-timeout", metavar="DURATION", type=Duration(), help="Give up on an answer after this time: 5s, 1m; 0 for never"),
             click.option("--kubeconfig", metavar="FILE", help="Kubeconfig file to use", type=click.Path(dir_okay=False)),
             click.option("--context", metavar="NAME", help="Context of the kubeconfig to use"),
-            click.option("-n", "--namespace", metavar="NAMESPACE", help="Namespace of the StatefulSet", shell_complete=namespaces)):
+            click.option("-n", "--namespace", metavar="NAMESPACE", help="Namespace; by default the one of the context", shell_complete=namespaces)):
         function = decorate(function)
     return function
 
@@ -100,8 +110,8 @@ def dry_run_option(function: Command) -> Command:
 def waiting_options(function: Command) -> Command:
     """--wait/--no-wait and --timeout of the verbs that ask a runner for something, as parameters `wait` and `timeout`."""
     for decorate in (
-            click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
-                         help="Stop waiting after this time, with exit code 124; what was asked for goes on"),
+            click.option("--timeout", type=Time(), metavar="DURATION",
+                         help="Stop waiting after this time, such as 90 (seconds) or 5m, with exit code 124; what was asked for goes on"),
             click.option("--wait/--no-wait", default=True, show_default=True, help="Follow the log until it is done, or only ask for it")):
         function = decorate(function)
     return function

@@ -14,7 +14,7 @@ from ..model.request import Request, from_spec
 from ..plan import findings, manifests, pending, preflight, rights
 from ..plan.findings import Finding
 from . import target
-from .job import at_work, next_job, queue_of, queued, runner_jobs
+from .job import at_work, next_job, queued, runner_jobs
 from .order import Order
 from .place import Place
 from .result import Change, Object
@@ -39,6 +39,12 @@ class JustCreated(VolresizeError):
     """{message}"""
 
     hint = "somebody else submitted at the same moment; run the same command again, and it goes on from there"
+
+
+class OtherQueue(VolresizeError):
+    """{name} waits in queue {queue} already"""
+
+    hint = "take it back first, if nothing is touched yet: {command}"
 
 
 class JobMissing(VolresizeError):
@@ -96,7 +102,7 @@ def _submit(place: Place, ordered: Order, dry_run: str, stops: Stops) -> Nothing
     if adopted is not None:
         jobs = runner_jobs(place, adopted["metadata"]["name"])
         if at_work(jobs):
-            return _running(adopted, jobs[-1].raw)
+            return _running(place, adopted, jobs[-1], ordered.queue)
     migration = adopted or manifest(place, ordered, existing)
     notes: tuple[str, ...] = ()
     if not (migration.get("status") or {}).get("startTime"):
@@ -141,10 +147,13 @@ def _asks_for(migration: Object, ordered: Order) -> bool:
         return False
 
 
-def _running(migration: Object, job: Object) -> Submitted:
-    name = migration["metadata"]["name"]
-    how = "waits in its queue" if queued(View(job)) else "is running"
-    return Submitted(name, (Change(migration, "unchanged"), Change(job, "unchanged")), (f"{migration_resource(name)} {how} already.",), True)
+def _running(place: Place, migration: Object, job: View, queue: str) -> Submitted:
+    """Raises OtherQueue."""
+    name, present = migration["metadata"]["name"], job.labels.get(labels.QUEUE, "")
+    if queue and queued(job) and queue != present:
+        raise OtherQueue(name=migration_resource(name), queue=present, command=place.kubectl("delete", f"volumeresize/{name}", f"job/{job.name}"))
+    how = f"waits in queue {present}" if queued(job) else "is running"
+    return Submitted(name, (Change(migration, "unchanged"), Change(job.raw, "unchanged")), (f"{migration_resource(name)} {how} already.",), True)
 
 
 def manifest(place: Place, ordered: Order, existing: list[Object]) -> Object:
@@ -283,7 +292,7 @@ def _refused(refusals: Sequence[Finding], notes: Sequence[Finding] = ()) -> Pref
 
 def _create(place: Place, migration: Object, request: Request, notes: tuple[str, ...], dry_run: str) -> Submitted:
     name = migration["metadata"]["name"]
-    job = next_job(request, name, place.namespace, [], queue_of(migration))
+    job = next_job(request, name, place.namespace, [], manifests.queue_of(View(migration).labels))
     if dry_run != "client":
         try:
             migration = place.client.create(paths.migrations(place.namespace), migration, dry_run=dry_run == "server")
@@ -308,8 +317,8 @@ def _adopt(place: Place, migration: Object, ordered: Order, notes: tuple[str, ..
     if not request.image:
         request = replace(request, mover={**request.mover, "image": ordered.request.image})
         patch["spec"] = {"mover": request.mover}
-    queue = {**queue_of(migration), **_queue(ordered)}
-    if queue != queue_of(migration):
+    queue = manifests.queue_of({**View(migration).labels, **_queue(ordered)})
+    if queue != manifests.queue_of(View(migration).labels):
         patch["metadata"]["labels"] = queue
     if len(patch["metadata"]) > 1 or "spec" in patch:
         change = done("configured", dry_run)

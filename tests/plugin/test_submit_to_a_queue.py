@@ -5,7 +5,8 @@ import pytest
 from builders import NAMESPACE
 from calling import Plugin, written
 from fake_api import FakeApi
-from runner_at_work import answer, end, once_asked, request_of
+from fake_api.refusal import forbidden
+from runner_at_work import add_pod, answer, end, once_asked, request_of
 from submitting import MANIFEST, SUBMIT, end_job, job, migration, set_status
 
 from kubectl_volresize.model import labels
@@ -56,7 +57,7 @@ def test_status_says_that_it_waits_and_how_to_take_it_back(queued: FakeApi, plug
 def test_the_same_again_makes_no_second_job(queued: FakeApi, plugin: Plugin) -> None:
     again = plugin(*QUEUED)
     assert again.code == 0 and written(queued) == []
-    assert "waits in its queue already" in again.err
+    assert "waits in queue batch already" in again.err
 
 
 def test_resume_leaves_what_waits_alone(queued: FakeApi, plugin: Plugin) -> None:
@@ -94,7 +95,7 @@ def test_to_cancel_waits_for_no_queue(queued: FakeApi, plugin: Plugin) -> None:
     once_asked(queued, cancelled)
     said = plugin("cancel", "web", "--timeout", "20")
     assert said.code == 0 and request_of(queued)["verb"] == "cancel"
-    assert written(queued) == ["patch volumeresizes", "delete jobs", "create jobs"]
+    assert written(queued) == ["patch volumeresizes", "create jobs", "delete jobs"]
     made = job(queued, "web-runner-2")
     assert labels.QUEUE not in made["metadata"]["labels"] and "suspend" not in made["spec"]
     assert queued.find("jobs", NAMESPACE, "web-runner") is None
@@ -120,3 +121,67 @@ def test_the_queue_may_be_named_for_what_somebody_applied(api: FakeApi, plugin: 
 def test_a_name_that_no_queue_has_is_said(api: FakeApi, plugin: Plugin, name: str) -> None:
     said = plugin(*SUBMIT, "--queue", name)
     assert said.code == 2 and "--queue" in said.err and written(api) == []
+
+
+def test_the_priority_of_a_manifest_goes_with_the_queue_of_the_option(api: FakeApi, plugin: Plugin) -> None:
+    text = MANIFEST.replace("team: storage", f"team: storage, {labels.QUEUE_PRIORITY}: low")
+    assert plugin("submit", "-f", "-", stdin=text).code == 0
+    end_job(api, "shrink-runner")
+    assert plugin("submit", "-f", "-", "--queue", "batch", stdin=text).code == 0
+    made = job(api, "shrink-runner-2")["metadata"]["labels"]
+    assert (made[labels.QUEUE], made[labels.QUEUE_PRIORITY]) == ("batch", "low")
+
+
+def test_another_queue_for_what_waits_is_refused(queued: FakeApi, plugin: Plugin) -> None:
+    said = plugin(*SUBMIT, "--queue", "other")
+    assert said.code == 1 and "waits in queue batch already" in said.err and written(queued) == []
+
+
+# -- what ends a migration, and a queue that takes and refuses
+
+
+def only_queued_jobs(api: FakeApi) -> None:
+    """As Kueue documents a policy: every Job bears the label."""
+    def policy(number: int, verb: str, path: str) -> object:
+        body = api.calls[-1].body if api.calls else None
+        if verb == "create" and path.split("?")[0].endswith("/jobs") and body and labels.QUEUE not in (body["metadata"].get("labels") or {}):
+            return forbidden("jobs.batch is forbidden: ValidatingAdmissionPolicy 'queue-name' denied request: the label is required")
+        return None
+    api.before_call.append(policy)
+
+
+def test_where_every_job_has_to_be_queued_one_that_is_may_be_submitted(api: FakeApi, plugin: Plugin) -> None:
+    only_queued_jobs(api)
+    said = plugin(*QUEUED)
+    assert said.code == 0, said.err
+
+
+def test_a_job_that_waits_is_given_up_only_for_another(queued: FakeApi, plugin: Plugin) -> None:
+    only_queued_jobs(queued)
+    said = plugin("cancel", "web", "--no-wait")
+    assert said.code == 1 and "the Job that does it could not be created" in said.err
+    assert queued.find("jobs", NAMESPACE, "web-runner") is not None
+
+
+def test_a_runner_that_loses_its_place_after_it_was_asked_is_followed_by_one_that_answers(queued: FakeApi, plugin: Plugin) -> None:
+    let_go_on(queued)
+    add_pod(queued, "web-runner")
+    set_status(queued, labels.PLURAL, migration(queued), phase="Syncing", startTime="2026-01-01T00:00:00Z")
+
+    def preempted() -> None:
+        queued.rest.change("jobs", job(queued), lambda new: new["spec"].update(suspend=True))
+        pod = queued.find("pods", NAMESPACE, "web-runner-x")
+        assert pod is not None
+        queued.rest.change("pods", pod, lambda new: new.update(status={"phase": "Failed"}), status=True)
+    once_asked(queued, preempted)
+    assert plugin("cancel", "web", "--timeout", "2").code == 124
+    assert "suspend" not in job(queued, "web-runner-2")["spec"] and queued.find("jobs", NAMESPACE, "web-runner") is None
+
+
+def test_one_that_is_being_deleted_waits_for_no_queue(queued: FakeApi, plugin: Plugin) -> None:
+    queued.rest.change(labels.PLURAL, migration(queued), lambda new: new["metadata"].update(finalizers=[labels.FINALIZER]))
+    set_status(queued, labels.PLURAL, migration(queued), phase="Syncing", startTime="2026-01-01T00:00:00Z")
+    with queued.directly_connected() as client:
+        client.delete(f"/apis/{labels.API_VERSION}/namespaces/{NAMESPACE}/{labels.PLURAL}/web")
+    assert plugin("cancel", "web", "--no-wait").code == 0
+    assert [one["metadata"]["name"] for one in queued.store.all("jobs", NAMESPACE)] == ["web-runner-2"]

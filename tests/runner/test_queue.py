@@ -3,11 +3,13 @@ stopped so long. The real queue: tests/e2e/test_kueue.py."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from builders import NAMESPACE, SET, submit, three_replicas
 from fake_api import FakeApi
-from running import Killed, ask, demand_migrated, demand_nothing_lost, engine, once_when, run, step_of
+from running import Killed, ask, demand_migrated, demand_nothing_lost, engine, once_when, run, status, step_of
 
 from kubectl_volresize.errors import JOB_DONE, JOB_TERMINATED
 from kubectl_volresize.model import labels
@@ -19,10 +21,10 @@ QUEUE = {labels.QUEUE: "batch"}
 SWEPT = range(0, 240, 8)  # calls after the hold; the exchange comes in them, and the end
 
 
-def given(queue: dict[str, str] = QUEUE) -> FakeApi:
-    """A migration of one replica, whose Job the queue let go on."""
-    api = three_replicas(replicas=1).build()
-    migration = submit(api, {"data": "500Mi"})
+def given(queue: dict[str, str] = QUEUE, replicas: int = 1, mode: str = "ReadWriteOnce", **spec: Any) -> FakeApi:
+    """A migration whose Job the queue let go on."""
+    api = replace(three_replicas(replicas=replicas), access_mode=mode).build()
+    migration = submit(api, {"data": "500Mi"}, **spec)
     job = api.rest.post("jobs", render("job", **job_values(from_spec(migration["spec"]), SET, NAMESPACE, 1, queue)))
     let_go_on(api, job["metadata"]["name"])
     return api
@@ -92,12 +94,13 @@ def test_where_another_pod_follows_at_once_the_replica_is_not_stopped_a_second_t
     demand_migrated(api, {"data": "500Mi"})
 
 
-def test_a_runner_that_is_killed_before_it_has_let_go_is_followed_as_ever() -> None:
+@pytest.mark.parametrize("calls", range(1, 40, 3))
+def test_a_runner_that_is_killed_while_it_lets_go_is_followed_as_ever(calls: int) -> None:
     api = given()
     lost = once_when(api, later(api, 3), lambda: put_back(api))
 
     def killed(number: int, verb: str, path: str) -> None:
-        if lost and number > lost[0] + 1:
+        if lost and number > lost[0] + calls:
             raise Killed
     api.before_call.append(killed)
     with api.connected() as client:
@@ -106,3 +109,88 @@ def test_a_runner_that_is_killed_before_it_has_let_go_is_followed_as_ever() -> N
         api.before_call.remove(killed)
         assert run(api, client, identity="runner-2") == JOB_DONE
     demand_migrated(api, {"data": "500Mi"})
+
+
+def leaves(api: FakeApi, when: Callable[[], bool], lose: Callable[[], object]) -> None:
+    """The runner, asked to end once that has happened."""
+    lost = once_when(api, when, lose)
+    with api.connected() as client:
+        assert engine(api, client, leaving=lambda: bool(lost)).run() == JOB_TERMINATED and lost
+
+
+def copied(api: FakeApi) -> bool:
+    """Stopped, and its mover at work for that."""
+    return step_of(api, 0) == "holding" and api.find("pods", NAMESPACE, f"{SET}-migrator-0-data") is not None
+
+
+@pytest.mark.parametrize(("mode", "accepted"), [("ReadWriteOnce", []), ("ReadWriteOncePod", ["one-pod-volume"])])
+def test_no_mover_stays_that_the_application_would_have_to_wait_for(mode: str, accepted: list[str]) -> None:
+    """On another node, or at all where one pod alone may have the claim."""
+    api = given(mode=mode, acknowledge=accepted)
+    leaves(api, lambda: copied(api), lambda: put_back(api))
+    assert serves(api) and api.find("pods", NAMESPACE, f"{SET}-migrator-0-data") is None
+
+
+def test_what_is_said_meanwhile_is_that_it_serves() -> None:
+    api = given()
+    leaves(api, lambda: copied(api), lambda: put_back(api))
+    assert "serves on the volumes that it has" in status(api)["message"]
+    [replica] = status(api)["replicas"]
+    assert replica["step"] == "copying" and not replica.get("heldAt")
+    assert "ReplicaReleased" in {event["reason"] for event in api.store.all("events", NAMESPACE)}
+
+
+def test_a_job_that_is_deleted_has_nobody_after_it_either() -> None:
+    """By a user; or by `resume --replace-runner`, whose next Job waits in the queue."""
+    api = given()
+
+    def deleted() -> None:
+        found = api.find("jobs", NAMESPACE, "web-runner")
+        assert found is not None
+        with api.directly_connected() as client:
+            client.delete(f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs/web-runner", uid=found["metadata"]["uid"], propagation="Background")
+    leaves(api, lambda: copied(api), deleted)
+    assert serves(api)
+
+
+def test_an_exchange_that_waits_for_another_replica_goes_back() -> None:
+    api = given(replicas=2)
+
+    def not_ready() -> None:
+        put_back(api)
+        api.faults.unready.add(f"{SET}-0")
+        api.settle()
+    leaves(api, lambda: step_of(api, 1) == "swapping", not_ready)
+    # Its controller creates it when the one before it is Ready.
+    api.faults.unready.clear()
+    api.settle()
+    pod = api.find("pods", NAMESPACE, f"{SET}-1")
+    assert pod is not None and "deletionTimestamp" not in pod["metadata"]
+    demand_nothing_lost(api)
+
+
+def test_a_last_pass_that_failed_when_its_stop_was_over_ends_nothing() -> None:
+    """The runner was killed before it could remove the mover, which then saw the application write again (exit code 23)."""
+    api = given()
+    lost = once_when(api, lambda: copied(api) and bool(_told(api)), lambda: (put_back(api), api.faults.never_done.add(f"{SET}-migrator-0-data")))
+
+    def killed(number: int, verb: str, path: str) -> None:
+        if lost and verb == "delete" and path.split("?")[0].endswith("-migrator-0-data"):
+            raise Killed
+    api.before_call.append(killed)
+    with api.connected() as client:
+        with pytest.raises(Killed):
+            engine(api, client, leaving=lambda: bool(lost)).run()
+        api.before_call.remove(killed)
+        api.faults.never_done.clear()
+        api.faults.fails[f"{SET}-migrator-0-data"] = (23, "the source changed during the final pass")
+        api.settle()
+        api.faults.fails.clear()
+        let_go_on(api)
+        assert run(api, client, identity="runner-2") == JOB_DONE
+    demand_migrated(api, {"data": "500Mi"})
+
+
+def _told(api: FakeApi) -> str:
+    mover = api.find("pods", NAMESPACE, f"{SET}-migrator-0-data") or {"metadata": {}}
+    return str((mover["metadata"].get("annotations") or {}).get(labels.FINAL, ""))

@@ -11,7 +11,7 @@ from .. import result
 from ..completion import targets
 from ..follow import Deadline, follow, tail
 from ..job import runner_pods
-from ..options import Where, cluster_options, output_option
+from ..options import Time, Where, cluster_options, output_option
 from ..outcome import advice
 from ..place import Place, connect
 from ..target import find
@@ -28,7 +28,7 @@ class NotStarted(VolresizeError):
 @click.argument("target", shell_complete=targets)
 @cluster_options
 @click.option("-f", "--follow", "following", is_flag=True, help="Follow until the migration is over; the exit code is its outcome")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+@click.option("--timeout", type=Time(), metavar="DURATION",
               help="With -f: stop following after this time, with exit code 124")
 @output_option(result.TEXT, result.JSON)
 def command(where: Where, target: str, following: bool, timeout: float | None, output: str) -> result.Result:
@@ -65,6 +65,8 @@ def _printed(place: Place, migration: result.Object, output: str) -> result.Resu
     if pods:
         return result.Following(output=output, items=tail(place, name))
     note = "No log is left: the runner's pods are gone, or none has started yet. What is recorded:"
+    if output == result.JSON:
+        return result.Following(output=output, items=iter((result.Notice(note), result.Seen(migration))))
     return result.Details(output=output, notes=(note,), migration=migration, now=time.time(), next_steps=advice(place, migration))
 
 

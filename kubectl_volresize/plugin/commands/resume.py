@@ -40,7 +40,7 @@ def command(where: Where, target: str, image: str | None, bandwidth: str | None,
 
     TARGET is a StatefulSet (its newest migration), sts/NAME or vr/NAME. A new runner looks at what is there and goes on from it: replicas that were
     migrated stay so, one that was interrupted is continued or begun again. The Job of a runner that died (the Job gave up, its node hangs) is
-    suspended first. One that works is left alone, and followed. One whose VolumeResize was deleted by force is written again.
+    suspended first, one of a queue deleted. One that works is left alone, and followed. One whose VolumeResize was deleted by force is written again.
 
     How to copy may be changed with the options below. What is wanted, the volumes and their sizes, is fixed since the start, so there is no
     --volume here: for other sizes submit a new migration.

@@ -11,7 +11,7 @@ from ...model import labels
 from .. import result
 from ..completion import targets
 from ..job import at_work, restart_command, runner_jobs, runner_pods, waiting_for
-from ..options import Where, cluster_options, output_option
+from ..options import Time, Where, cluster_options, output_option
 from ..outcome import advice
 from ..place import Place, connect
 from ..target import find
@@ -23,7 +23,7 @@ from .list import listing
 @click.argument("target", required=False, shell_complete=targets)
 @cluster_options
 @click.option("-w", "--watch", "watching", is_flag=True, help="Watch TARGET until it is over; the exit code is its outcome")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+@click.option("--timeout", type=Time(), metavar="DURATION",
               help="With --watch: stop watching after this time, with exit code 124")
 @click.option("-A", "--all-namespaces", is_flag=True, help="List migrations of all namespaces")
 @output_option(result.TEXT, result.WIDE, result.JSON, result.YAML, result.NAME)

@@ -8,7 +8,7 @@ import click
 from ...errors import UsageError
 from ...kube import paths
 from .. import result
-from ..options import Where, cluster_options, dry_run_option, output_option, request_options, sets_argument
+from ..options import Time, Where, cluster_options, dry_run_option, output_option, request_options, sets_argument
 from ..order import Flags, Order, order, place_of
 from ..place import Place, connect
 from ..submission import NothingToDo, PreflightRefused, Stops, Submitted, every_refusal, submit, what_no_job_could_judge
@@ -25,7 +25,7 @@ _UNCHANGED = 3
 @click.option("--install", "with_install", is_flag=True, help="Install first what is missing in cluster and namespace, if you may")
 @click.option("--follow", "following", is_flag=True, help="Then follow the log, like logs -f")
 @click.option("--wait", "waiting", is_flag=True, help="Then watch it until it is over, like status --watch; the exit code is its outcome")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+@click.option("--timeout", type=Time(), metavar="DURATION",
               help="With --wait or --follow: stop after this time, with exit code 124; the migration goes on")
 @click.option("--validate", type=bool, default=True, metavar="BOOL",
               help="false: only say what speaks against it, and let the Job judge  [default: true]")
@@ -51,6 +51,8 @@ def command(where: Where, statefulsets: tuple[str, ...], selector: str | None, w
     """
     if (following or waiting) and dry_run != "none":
         raise UsageError(f"--{'follow' if following else 'wait'} has nothing to follow with --dry-run")
+    if (following or waiting) and output not in (result.TEXT, result.JSON):
+        raise UsageError(f"--{'follow' if following else 'wait'} takes -o text or json")
     if following and waiting:
         raise UsageError("--follow and --wait do not go together: the one prints the log, the other does not")
     if timeout is not None and not (following or waiting):

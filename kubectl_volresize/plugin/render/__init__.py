@@ -97,8 +97,8 @@ def _printed(outcome: result.Printed) -> int:
 def _followed(outcome: result.Following) -> int:
     from .log import LogPrinter
 
-    code = show(outcome.before) if outcome.before is not None else 0
     raw, end = outcome.output == result.JSON, None
+    code = _before(outcome.before, raw) if outcome.before is not None else 0
     on_terminal = outcome.look is not None and sys.stdout.isatty() and not raw and os.environ.get("TERM") != "dumb"
     try:
         with _view(outcome) if on_terminal else nullcontext():
@@ -122,6 +122,16 @@ def _followed(outcome: result.Following) -> int:
         # Below the view, which stays.
         LogPrinter(sys.stdout, sys.stderr).show(end)
     return code
+
+
+def _before(outcome: result.Result, raw: bool) -> int:
+    """What stands above a stream; in a stream of documents, one line as they."""
+    if not raw or not isinstance(outcome, result.Changes):
+        return show(outcome)
+    for note in outcome.notes:
+        print(note, file=sys.stderr)
+    print(objects.line([change.object for change in outcome.changes]), flush=True)
+    return outcome.exit_code
 
 
 def _view(outcome: result.Following) -> AbstractContextManager[object]:

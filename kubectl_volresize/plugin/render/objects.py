@@ -10,7 +10,7 @@ from .. import result
 from ..words import resource
 from . import sentences
 
-__all__ = ["answer", "ended", "failure", "resource", "text"]
+__all__ = ["answer", "ended", "failure", "line", "resource", "text"]
 
 _OURS = f"cli.{labels.GROUP}/{labels.VERSION}"
 
@@ -45,6 +45,11 @@ def text(objects: list[dict[str, Any]], output: str, as_list: bool = False) -> s
     import yaml
 
     return "---\n".join(yaml.safe_dump(obj, sort_keys=False, width=150) for obj in shown).rstrip("\n")
+
+
+def line(objects: list[dict[str, Any]]) -> str:
+    """A List as one line of JSON."""
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": [_without_managed_fields(obj) for obj in objects]}, separators=(",", ":"))
 
 
 def _without_managed_fields(obj: dict[str, Any]) -> dict[str, Any]:

@@ -75,12 +75,13 @@ def our_claim(name: str, ordinal: int = REPLICA, **fields: Any) -> Claim:
 
 
 def volume(name: str, *, policy: str = "Retain", size: str = OLD_SIZE, uid: str = "", claim_name: str = "", claim_uid: str = "",
-           role: str = "") -> Volume:
+           role: str = "", phase: str = "") -> Volume:
     """A PersistentVolume; `claim_name` alone reserves it for a claim of that name."""
     ref = {"namespace": NAMESPACE, "name": claim_name, **({"uid": claim_uid} if claim_uid else {})} if claim_name else None
     return Volume({"metadata": _meta(name, uid, labels={labels.MIGRATION: MIGRATION, labels.ROLE: role} if role else {},
                                      annotations={labels.ORIGINAL_RECLAIM: "Delete"} if role else {}),
-                   "spec": {"persistentVolumeReclaimPolicy": policy, "capacity": {"storage": size}, **({"claimRef": ref} if ref else {})}})
+                   "spec": {"persistentVolumeReclaimPolicy": policy, "capacity": {"storage": size}, **({"claimRef": ref} if ref else {})},
+                   "status": {"phase": phase} if phase else {}})
 
 
 def node(name: str, *, ready: bool = True, cordoned: bool = False, labels: dict[str, str] | None = None) -> Node:

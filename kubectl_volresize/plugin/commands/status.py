@@ -34,6 +34,10 @@ def command(where: Where, target: str | None, watching: bool, timeout: float | N
 
     On a terminal --watch shows all replicas and volumes, how far they are and for how long each was stopped; else a line each time that something
     else is to be said, and with -o json the VolumeResize as one line of JSON. ^C ends the watching alone.
+
+    \b
+    Exit codes with --watch: 0 completed; 4 refused, nothing was touched; 5 failed, safe to resume; 6 a human is needed;
+    124 --timeout passed; 130 ^C.
     """
     if watching and (target is None or output not in (result.TEXT, result.JSON)):
         raise UsageError("--watch takes a TARGET, and -o text or json")

@@ -48,6 +48,10 @@ def command(where: Where, statefulsets: tuple[str, ...], selector: str | None, w
     kubectl volresize submit sts/my-set --volume data=500Mi --volume wal=1Gi,storageClass=fast --follow
     kubectl volresize submit -f volumeresize.yaml
     kubectl volresize submit -l team=storage --volume data=500Mi      one VolumeResize and Job for each set; all or none
+
+    \b
+    Exit codes: 0 submitted, or nothing to do; 3 nothing to do, with --error-unchanged; 4 refused, nothing was created; with --wait and --follow
+    also 5 failed, safe to resume; 6 a human is needed; 124 --timeout passed; 130 ^C.
     """
     if (following or waiting) and dry_run != "none":
         raise UsageError(f"--{'follow' if following else 'wait'} has nothing to follow with --dry-run")

@@ -10,7 +10,7 @@ from ...kube import paths
 from ...model import labels
 from ...model.objects import View
 from .. import result
-from ..options import Where, cluster_options, dry_run_option, output_option, yes_option
+from ..options import Where, cluster_options, dry_run_option, output_option
 from ..place import Place, connect
 from ..result import Change, Changes, Object
 from ..words import done, migration_resource
@@ -33,7 +33,7 @@ class RecordsWouldGo(Refused):
 
 @click.command("uninstall", short_help="Remove what `install` made; refuses while a migration runs")
 @cluster_options
-@yes_option
+@click.option("-y", "--yes", is_flag=True, help="Also when the records of migrations that are over go with the kind")
 @dry_run_option
 @output_option(result.TEXT, result.YAML, result.JSON, result.NAME)
 def command(where: Where, yes: bool, dry_run: str, output: str) -> Changes:

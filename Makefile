@@ -20,9 +20,10 @@ test: ## all tests, on a real cluster and as root too
 	@# By itself: what the other tests clean up at the end of their session needs the cluster that these take away.
 	hack/with-cluster.sh pytest --localcluster tests/localcluster
 
-test-chaos: ## 30 migrations whose runners and movers are killed at random; kubelet, API server and node stopped; VOLRESIZE_CHAOS_SEED repeats one
+test-chaos: ## 30 migrations with killed runners and movers; kubelet, API server, node stopped; a queue; VOLRESIZE_CHAOS_SEED repeats one
 	hack/need-packages.sh $(TEST_PACKAGES)
-	hack/with-cluster.sh pytest --chaos tests/chaos
+	hack/kueue.sh >/dev/null
+	hack/with-cluster.sh pytest --chaos tests/chaos tests/e2e/test_kueue.py
 
 test-unit: ## the tests that need neither a cluster nor root
 	hack/need-packages.sh git:git shellcheck:shellcheck

@@ -25,7 +25,8 @@ compile() {
     nice -n 10 go build -p 2 -buildvcs=false -trimpath -ldflags '-s -w' -o "$program" "$package") >&2
 }
 
-# in_cache NAME VERSION: prints the folder, after `build FOLDER` of the script that sources this has filled it.
+# in_cache NAME VERSION: prints the folder, after `build FOLDER` of the script that sources this has filled it. With VOLRESIZE_COMPILE=no only what is
+# there already, else exit code 3.
 in_cache() {
   local name=$1 version=$2 folder lock
   folder=$ARTEFACTS/$name-$version
@@ -33,6 +34,10 @@ in_cache() {
   exec {lock}>"$ARTEFACTS/.$name.lock"
   flock "$lock"
   if [[ ! -d "$folder" ]]; then
+    [[ "${VOLRESIZE_COMPILE:-}" != no ]] || {
+      say "$name $version is not compiled yet"
+      return 3
+    }
     command -v go >/dev/null || {
       say "error: $name is compiled from its source, and there is no Go compiler: install Go 1.21 or later"
       return 1

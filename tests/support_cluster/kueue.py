@@ -86,7 +86,7 @@ def _configuration(health: int, webhook: int) -> str:
 def at_work(namespaces: tuple[Namespace, ...], folder: Path) -> Iterator[Queue]:
     """Kueue, and a queue for one migration at a time. Its definitions are there as long."""
     namespace = namespaces[0]
-    built = compiled("kueue.sh")
+    built = compiled("kueue.sh", slow=True)
     _definitions(namespace, built / "crds")
     try:
         health = free_port()

@@ -17,9 +17,9 @@ class Screen:
 
     def __init__(self, command: str, environment: Mapping[str, str], columns: int = 100, lines: int = 40) -> None:
         self._socket, self._environment = f"volresize-{uuid.uuid4().hex[:8]}", {**environment, "TERM": "xterm"}
-        # env -i: what is not in `environment` is not there, whatever this process has. The shell stays, so that the last picture does.
+        # env -i: what is not in `environment` is not there, whatever this process has. The shell stays, also over ^C, so that the last picture does.
         given = " ".join(f"{key}={shlex.quote(value)}" for key, value in self._environment.items())
-        self._script = f"env -i {given} TERM=screen /bin/sh -c {shlex.quote(command)}; echo {_ENDED}$?; exec sleep infinity"
+        self._script = f"trap : INT; env -i {given} TERM=screen /bin/sh -c {shlex.quote(command)}; echo {_ENDED}$?; exec sleep infinity"
         self._size = ("-x", str(columns), "-y", str(lines))
 
     def _tmux(self, *arguments: str) -> str:

@@ -69,7 +69,7 @@ def _other_migrations(cluster: Cluster, statefulset: StatefulSet, request: Reque
         if own[0] and own < (other.meta.get("creationTimestamp", ""), other.name):
             continue
         yield Finding("other-migration", f"volumeresize/{other.name}", f"works on statefulset/{request.statefulset} and is not finished",
-                      f"wait for it: kubectl volresize logs {other.name} -f")
+                      f"wait for it: kubectl volresize logs vr/{other.name} -n {cluster.namespace} -f")
 
 
 def _set(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Iterator[Finding]:
@@ -104,10 +104,10 @@ def _claims(cluster: Cluster, statefulset: StatefulSet, request: Request) -> Ite
             if claim is None:
                 yield Finding("claim-missing", f"persistentvolumeclaim/{name}", "does not exist", "wait until the replica has started once")
             elif not done(claim, target):
-                yield from _claim(cluster, claim, target)
+                yield from _claim(cluster, claim, target, ordinal)
 
 
-def _claim(cluster: Cluster, claim: Claim, target: Target) -> Iterator[Finding]:
+def _claim(cluster: Cluster, claim: Claim, target: Target, ordinal: int) -> Iterator[Finding]:
     where = f"persistentvolumeclaim/{claim.name}"
     if claim.terminating:
         yield Finding("claim-terminating", where, "is being deleted", "find out who deleted it; it goes when its pod stops")
@@ -126,7 +126,10 @@ def _claim(cluster: Cluster, claim: Claim, target: Target) -> Iterator[Finding]:
     if claim.one_pod:
         yield Finding("one-pod-volume", where, "has access mode ReadWriteOncePod: nothing can read it beside the application, so that its data is "
                       "counted and copied while the replica is stopped", "leave this volume out", path="spec.accessModes")
-    if guests := cluster.guests.get(claim.name):
+    # Those of a migration at work are said with it, and are not to be deleted.
+    at_work = [other.name for other in cluster.others if other.status.get("phase") not in labels.TERMINAL]
+    copiers = [name(other, ordinal, target.name) for other in at_work for name in (names.mover, names.measurer)]
+    if guests := [guest for guest in cluster.guests.get(claim.name, ()) if guest not in copiers]:
         yield Finding("claim-in-use", where, f"is used by pod {', '.join(guests)}, which is no replica of the StatefulSet",
                       "delete it, also when it has finished (it keeps the claim from being deleted), and suspend what starts it")
     if claim.foreign_finalizers:

@@ -11,10 +11,13 @@ DOCUMENT = (ROOT / "docs" / "security.md").read_text()
 TABLE = _rows(DOCUMENT, "Row")
 
 
-def _functions(file: str) -> dict[str, list[str]]:
-    """The rows that each test of a file is about."""
+FILES = ("test_security.py", "test_security_of_movers.py")
+
+
+def _functions() -> dict[str, list[str]]:
+    """The rows that each test is about."""
     found: dict[str, list[str]] = {}
-    for node in ast.parse((TESTS / "e2e" / file).read_text()).body:
+    for node in (node for file in FILES for node in ast.parse((TESTS / "e2e" / file).read_text()).body):
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
             calls = [one for one in node.decorator_list if isinstance(one, ast.Call) and ast.unparse(one.func) == "pytest.mark.security"]
             found[node.name] = [str(ast.literal_eval(one.args[0])) for one in calls]
@@ -23,7 +26,7 @@ def _functions(file: str) -> dict[str, list[str]]:
 
 def test_every_row_names_its_test_and_every_test_has_its_row() -> None:
     shown = [(cells[0].strip("`"), cells[-1].strip("`")) for cells in TABLE]
-    marked = [(row, name) for name, rows in _functions("test_security.py").items() for row in rows]
+    marked = [(row, name) for name, rows in _functions().items() for row in rows]
     assert shown == marked and len(dict(shown)) == len(shown)
 
 
@@ -36,4 +39,4 @@ def test_every_row_says_to_whom_what_and_by_what() -> None:
 def test_every_test_that_is_named_exists() -> None:
     files = re.findall(r"`(tests/[a-z0-9_/]+\.py)`", DOCUMENT)
     assert files and [file for file in files if not (ROOT / file).exists()] == []
-    assert set(re.findall(r"`(test_[a-z_]+)`", DOCUMENT)) <= set(_functions("test_security.py"))
+    assert set(re.findall(r"`(test_[a-z_]+)`", DOCUMENT)) <= set(_functions())

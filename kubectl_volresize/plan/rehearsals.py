@@ -19,8 +19,8 @@ from .pending import pending_ordinals, pending_targets
 CLAIM, MOVER, STATEFULSET, JOB, RUNNER = "claim", "mover", "statefulset", "job", "runner"
 _SAID_OF = {CLAIM: "a claim of the new size", MOVER: "a pod that copies", STATEFULSET: "the StatefulSet when it is created again", JOB: "the Job",
             RUNNER: "the runner's pod"}
-# Of templates/policy-account.yaml.j2: its messages say who can allow it, and how.
 _NOBODYS_UID = "00000000-0000-0000-0000-000000000000"
+# Of templates/policy-account.yaml.j2: its messages say who can allow it, and how.
 _ACCOUNT_POLICY, _ALLOWED_BY = "volresize-runner-account", "; an admin of the cluster "
 
 

@@ -9,7 +9,7 @@ from ..kube import paths
 from ..kube.client import Client
 from ..templates import render
 from ..model import kept, labels, names
-from ..model.objects import Object, View
+from ..model.objects import Object, View, in_queue
 
 SECONDS = 60
 _RENEW_AFTER = 10.0
@@ -101,7 +101,7 @@ class Lease:
         """Whether no other pod comes soon after this one: our own Job was put back into a queue, such as Kueue's, or deleted. One that is suspended
         otherwise was so by `resume`, which has made the next."""
         job = self._client.find(paths.jobs(self._namespace, self._holder))
-        return job is None or (bool(View(job).spec.get("suspend")) and labels.QUEUE in View(job).labels)
+        return job is None or in_queue(View(job))
 
     def remove(self, mark: str) -> None:
         """Nothing is left to do for anybody. Its deletion collects movers that are left. Raises Conflict when it is to be tried again.

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from namespaces import Namespace, until
+from tried import Done, allowed, denied
 
 from kubectl_volresize.errors import ApiError
 from kubectl_volresize.kube import paths
@@ -26,7 +27,6 @@ pytestmark = pytest.mark.cluster
 DEVELOPER = "developer"
 RBAC = "cannot"
 ELSEWHERE = "somebody-elses"
-Done = subprocess.CompletedProcess[str]
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,6 @@ class Person:
 
     def patches(self, volume: str, **change: Any) -> Done:
         return self.tries("patch", "persistentvolume", volume, "--type=merge", "--patch", json.dumps(change))
-
-
-def denied(done: Done, words: str) -> None:
-    assert done.returncode != 0, f"{done.args}: it was allowed"
-    assert words in done.stderr, done.stderr
-
-
-def allowed(done: Done) -> None:
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")

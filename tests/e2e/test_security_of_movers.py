@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import pytest
 from application import Application
 from namespaces import Namespace, until
+from tried import Done, allowed, denied
 
 from kubectl_volresize.model import labels
 
 pytestmark = pytest.mark.cluster
-Done = subprocess.CompletedProcess[str]
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,6 @@ class MoverAtWork:
     def runs(self, *command: str) -> Done:
         return subprocess.run(self.namespace.command("exec", self.pod, "--", *command), capture_output=True, text=True,
                               env=self.namespace.environment)
-
-
-def denied(done: Done, words: str) -> None:
-    assert done.returncode != 0, f"{done.args}: it was allowed"
-    assert words in done.stderr, done.stderr
-
-
-def allowed(done: Done) -> None:
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -325,23 +325,6 @@ def test_an_unknown_class_is_told_which_there_are() -> None:
     assert finding.fix == "one of: standard"
 
 
-def test_a_migration_that_ended_or_works_on_another_set_is_in_nobodys_way() -> None:
-    over = tuple(states.migration(f"web-{phase}", phase=phase) for phase in ("Completed", "Failed", "Cancelled", "RolledBack"))
-    elsewhere = states.migration("db", phase="Syncing", statefulset_name="db")
-    assert found(running().seeing(others=(*over, elsewhere))) == ()
-
-
-@pytest.mark.parametrize(("own", "other"), [("2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"), ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z")])
-def test_of_two_migrations_of_one_set_exactly_one_goes_on(own: str, other: str) -> None:
-    first, second = states.migration("web", created=own), states.migration("web-2", created=other)
-    assert codes(running().seeing(migration=first, others=(second,))) == []
-    assert codes(running().seeing(migration=second, others=(first,))) == ["other-migration"]
-
-
-def test_a_migration_not_yet_created_waits_for_any_other() -> None:
-    assert codes(running().seeing(migration=states.migration(created=""), others=(states.migration("web-2"),))) == ["other-migration"]
-
-
 def test_what_the_user_may_not_read_is_left_to_the_job() -> None:
     blind = running().seeing(volumes={}, classes={}, unreadable=("persistentvolumes", "storageclasses"))
     assert found(replace(blind, request=states.request(storage_class="slow"))) == ()

@@ -57,6 +57,17 @@ def later(api: FakeApi, calls: int) -> Callable[[], bool]:
     return now
 
 
+def dies(api: FakeApi, lost: list[int], when: Callable[[int, str, str], bool]) -> None:
+    """The runner that is asked to end once its place is lost, killed before a call of that number, verb and path."""
+    def killed(number: int, verb: str, path: str) -> None:
+        if lost and when(number, verb, path):
+            raise Killed
+    api.before_call.append(killed)
+    with api.connected() as client, pytest.raises(Killed):
+        engine(api, client, leaving=lambda: bool(lost)).run()
+    api.before_call.remove(killed)
+
+
 @pytest.mark.parametrize("calls", SWEPT)
 def test_whenever_the_place_is_lost_no_replica_stays_stopped_and_the_next_runner_goes_on(calls: int) -> None:
     api = given()
@@ -99,14 +110,8 @@ def test_a_runner_that_is_killed_while_it_lets_go_is_followed_as_ever(calls: int
     api = given()
     lost = once_when(api, later(api, 3), lambda: put_back(api))
 
-    def killed(number: int, verb: str, path: str) -> None:
-        if lost and number > lost[0] + calls:
-            raise Killed
-    api.before_call.append(killed)
+    dies(api, lost, lambda number, verb, path: number > lost[0] + calls)
     with api.connected() as client:
-        with pytest.raises(Killed):
-            engine(api, client, leaving=lambda: bool(lost)).run()
-        api.before_call.remove(killed)
         assert run(api, client, identity="runner-2") == JOB_DONE
     demand_migrated(api, {"data": "500Mi"})
 
@@ -174,14 +179,8 @@ def test_a_last_pass_that_failed_when_its_stop_was_over_ends_nothing() -> None:
     api = given()
     lost = once_when(api, lambda: copied(api) and bool(_told(api)), lambda: (put_back(api), api.faults.never_done.add(f"{SET}-migrator-0-data")))
 
-    def killed(number: int, verb: str, path: str) -> None:
-        if lost and verb == "delete" and path.split("?")[0].endswith("-migrator-0-data"):
-            raise Killed
-    api.before_call.append(killed)
+    dies(api, lost, lambda number, verb, path: verb == "delete" and path.split("?")[0].endswith("-migrator-0-data"))
     with api.connected() as client:
-        with pytest.raises(Killed):
-            engine(api, client, leaving=lambda: bool(lost)).run()
-        api.before_call.remove(killed)
         api.faults.never_done.clear()
         api.faults.fails[f"{SET}-migrator-0-data"] = (23, "the source changed during the final pass")
         api.settle()

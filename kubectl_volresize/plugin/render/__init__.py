@@ -4,7 +4,6 @@ What a printer needs it imports when it prints: the tables know records and plan
 """
 from __future__ import annotations
 
-import json
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -19,8 +18,7 @@ from . import objects, sentences
 
 def show(outcome: result.Result) -> int:
     """Prints a Result and returns the exit code."""
-    for note in outcome.notes:
-        print(note, file=sys.stderr)
+    _notes(outcome)
     return _show(outcome)
 
 
@@ -117,7 +115,7 @@ def _followed(outcome: result.Following) -> int:
             LogPrinter(sys.stdout, sys.stderr).show(result.Notice(line))
         raise
     if end is not None and end.exit_code and raw:
-        print(json.dumps(objects.ended(end), separators=(",", ":")), flush=True)
+        print(objects.compact(objects.ended(end)), flush=True)
     if end is not None:
         # Below the view, which stays.
         LogPrinter(sys.stdout, sys.stderr).show(end)
@@ -128,8 +126,7 @@ def _before(outcome: result.Result, raw: bool) -> int:
     """What stands above a stream; in a stream of documents, one line as they."""
     if not raw or not isinstance(outcome, result.Changes):
         return show(outcome)
-    for note in outcome.notes:
-        print(note, file=sys.stderr)
+    _notes(outcome)
     print(objects.line([change.object for change in outcome.changes]), flush=True)
     return outcome.exit_code
 
@@ -144,7 +141,7 @@ def _view(outcome: result.Following) -> AbstractContextManager[object]:
 def show_error(error: VolresizeError, output: str = result.TEXT) -> None:
     """A sentence for people; with an output for programs also an object for them, which in JSON is one line, since it may end a stream of lines."""
     if output == result.JSON:
-        print(json.dumps(objects.failure(error), separators=(",", ":")), flush=True)
+        print(objects.compact(objects.failure(error)), flush=True)
     elif output == result.YAML:
         _out(objects.text([objects.failure(error)], output))
     message, hint = sentences.sentence(error)
@@ -160,6 +157,11 @@ def show_usage_error(error: click.ClickException, output: str = result.TEXT) -> 
     print(f"error: {error.format_message()}", file=sys.stderr)
     if isinstance(error, click.UsageError) and error.ctx is not None:
         print(f"see '{error.ctx.command_path} --help'", file=sys.stderr)
+
+
+def _notes(outcome: result.Result) -> None:
+    for note in outcome.notes:
+        print(note, file=sys.stderr)
 
 
 def _next_steps(lines: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from ...model.record import from_status
 from .. import result
 from ..words import instant
+from .objects import compact
 from .tables import message_of
 
 PROGRESS = "Progress"
@@ -66,7 +67,7 @@ class LogPrinter:
 
     def _seen(self, migration: result.Object) -> None:
         if self._raw:
-            self._write(json.dumps(migration, separators=(",", ":")))
+            self._write(compact(migration))
             return
         record = from_status(migration.get("status") or {})
         where = f"{record.phase} {record.progress}".strip()

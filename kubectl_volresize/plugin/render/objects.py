@@ -10,7 +10,7 @@ from .. import result
 from ..words import resource
 from . import sentences
 
-__all__ = ["answer", "ended", "failure", "line", "resource", "text"]
+__all__ = ["answer", "compact", "ended", "failure", "line", "resource", "text"]
 
 _OURS = f"cli.{labels.GROUP}/{labels.VERSION}"
 
@@ -49,7 +49,12 @@ def text(objects: list[dict[str, Any]], output: str, as_list: bool = False) -> s
 
 def line(objects: list[dict[str, Any]]) -> str:
     """A List as one line of JSON."""
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": [_without_managed_fields(obj) for obj in objects]}, separators=(",", ":"))
+    return compact({"apiVersion": "v1", "kind": "List", "items": [_without_managed_fields(obj) for obj in objects]})
+
+
+def compact(obj: dict[str, Any]) -> str:
+    """One line of JSON."""
+    return json.dumps(obj, separators=(",", ":"))
 
 
 def _without_managed_fields(obj: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from application import Application
 from namespaces import until
-from spoiling import applied, extra_set, manifest, patch, patched, phase, static_volume
+from spoiling import applied, extra_set, manifest, patch, patched, phase, placed, static_volume
 
 from kubectl_volresize.model import labels
 from kubectl_volresize.model.objects import Object
@@ -171,6 +171,7 @@ def _of_static_volume(application: Application, claim: Object, **volume: Any) ->
     claim = {"storageClassName": "by-hand", **claim}
     with static_volume(application, claim, "by-hand", **volume), extra_set(application, claim=claim):
         until("the claim is Bound", lambda: phase(application, "data-extra-0") == "Bound")
+        until("its pod is placed", lambda: placed(application, "extra-0"))
         yield EXTRA
 
 

@@ -80,3 +80,9 @@ def static_volume(application: Application, claim: Object, storage_class: str, *
 def phase(application: Application, claim: str) -> str:
     found = application.namespace.objects("persistentvolumeclaim", claim)
     return str(found[0].get("status", {}).get("phase", "")) if found else ""
+
+
+def placed(application: Application, pod: str) -> bool:
+    """Whether the scheduler has written all that it writes: the pod's node, and its choice for the claims."""
+    found = application.namespace.objects("pod", pod)
+    return bool(found and found[0]["spec"].get("nodeName"))

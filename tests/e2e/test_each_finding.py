@@ -18,6 +18,7 @@ from application import Application
 from namespaces import Namespace, until
 from provocations import PROVOCATIONS, SMALLER
 from recording import Recorder
+from spoiling import patch
 
 from kubectl_volresize.plan.findings import CODES, Finding
 from kubectl_volresize.plugin import submission
@@ -94,6 +95,20 @@ def test_a_healthy_set_has_nothing_against_it(application: Application) -> None:
     assert found == ()
     if os.environ.get("RECORD"):
         record(HEALTHY, SMALLER, recorder, found, application.namespace)
+
+
+@pytest.mark.cluster
+def test_what_a_kubelet_writes_is_not_taken_for_a_change_of_ours(application: Application) -> None:
+    with nothing_changes(application):
+        patch(application, "pod/app-0", {"status": {"message": "something that a kubelet would say"}}, "--subresource=status")
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("what", ["pod/app-0", "statefulset/app", "persistentvolumeclaim/data-app-0", "serviceaccount/default"])
+def test_a_change_of_ours_is_seen(application: Application, what: str) -> None:
+    with pytest.raises(AssertionError), nothing_changes(application):
+        patch(application, what, {"metadata": {"annotations": {"example.test/touched": "yes"}}})
+    patch(application, what, {"metadata": {"annotations": {"example.test/touched": None}}})
 
 
 @pytest.mark.cluster

@@ -30,6 +30,14 @@ def until(what: str, seen: Callable[[], _T | None], seconds: float = _SECONDS) -
     raise AssertionError(f"{what}: not within {seconds:g} s")
 
 
+def _version(one: Object) -> str:
+    """Of a migration all, its status is ours."""
+    if "status" not in one or one["kind"] == labels.KIND:
+        return str(one["metadata"]["resourceVersion"])
+    metadata = {key: value for key, value in one["metadata"].items() if key not in ("resourceVersion", "managedFields")}
+    return json.dumps({**one, "metadata": metadata, "status": None}, sort_keys=True)
+
+
 @dataclass(frozen=True)
 class Namespace:
     """`name` in the cluster of `kubeconfig`; `image` of the runner and the movers."""
@@ -111,11 +119,10 @@ class Namespace:
         return [volume for volume in self.objects("persistentvolumes") if (volume["spec"].get("claimRef") or {}).get("namespace") == self.name]
 
     def versions(self) -> dict[tuple[str, str], str]:
-        """The resourceVersion of everything in the namespace that is written to by somebody, and not by clocks; and of its volumes."""
+        """What is written in all of the namespace and in its volumes, but for the status that kubelets and controllers go on writing on their own."""
         kinds = ("statefulsets,controllerrevisions,pods,persistentvolumeclaims,jobs,volumeresizes,leases,configmaps,secrets,serviceaccounts,services,"
                  "roles,rolebindings,poddisruptionbudgets,resourcequotas,limitranges")
-        found = [*self.objects(kinds), *self.volumes()]
-        return {(one["kind"], one["metadata"]["name"]): one["metadata"]["resourceVersion"] for one in found}
+        return {(one["kind"], one["metadata"]["name"]): _version(one) for one in [*self.objects(kinds), *self.volumes()]}
 
     def nothing_left(self) -> list[str]:
         """What of ours is still there although no migration is at work; empty is good. The record, its Job and the kept volumes may stay."""

@@ -3,7 +3,7 @@
 A namespace that is being deleted: nothing can be created in it any more, and everything goes but what a finalizer keeps. Ours come off at once, while
 our rights are still there: its contents are deleted 5 s after it began (pkg/controller/namespace, namespaceDeletionGracePeriod).
 
-A Job that a queue took its place from: it may wait for hours, and a stopped replica would wait with it."""
+A Job that a queue took its place from, or that somebody deleted: the next may come in hours, and a stopped replica would wait with it."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from .swap_steps import Release
 from .undo_steps import Unfreeze
 from .views import views
 
-_LOST = "the Job lost its place in its queue"
+_LOST = "the Job was put back into its queue, or deleted"
 
 
 @dataclass(frozen=True)

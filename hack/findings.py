@@ -13,7 +13,7 @@ tools check of it is in [rivals.md](rivals.md).
 """
 _EXAMPLE = """## What a refusal looks like
 
-Seen on a real cluster; `tests/e2e/provocations.py` brings each of it about:
+Seen on a real cluster; `tests/e2e/provocations*.py` bring each of it about:
 
 ```
 {transcript}```

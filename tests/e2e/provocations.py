@@ -7,9 +7,8 @@ from typing import Any
 
 from application import Application
 from namespaces import until
-from spoiling import applied, extra_set, manifest, patch, patched, phase, placed, static_volume
+from spoiling import again_and_again, applied, extra_set, manifest, patch, patched, phase, placed, static_volume
 
-from kubectl_volresize.model import labels
 from kubectl_volresize.model.objects import Object
 
 SMALLER = ("app", "--volume", "data=32Mi")
@@ -243,11 +242,11 @@ def _node_cordoned(application: Application) -> Iterator[tuple[str, ...]]:
 
 @provokes("node-not-ready")
 def _node_not_ready(application: Application) -> Iterator[tuple[str, ...]]:
-    """Until its kubelet says otherwise, some seconds later."""
+    """Its kubelet says otherwise every 10 s."""
     node = str(application.pod(0)["spec"]["nodeName"])
-    patch(application, f"node/{node}", {"status": {"conditions": [{"type": "Ready", "status": "Unknown", "reason": "Test", "message": "a test"}]}},
-          "--subresource=status")
-    yield SMALLER
+    unknown = {"status": {"conditions": [{"type": "Ready", "status": "Unknown", "reason": "Test", "message": "a test"}]}}
+    with again_and_again(lambda: patch(application, f"node/{node}", unknown, "--subresource=status")):
+        yield SMALLER
     application.namespace.kubectl("wait", "--for=condition=Ready", f"node/{node}", "--timeout=90s")
     application.ready()
 
@@ -345,61 +344,3 @@ def _is_refused(application: Application, probe: Object) -> bool:
     except AssertionError:
         return True
     return False
-
-
-# -- migrations, rights, installation
-
-
-@provokes("other-migration")
-def _other_migration(application: Application) -> Iterator[tuple[str, ...]]:
-    """One that somebody applied, and whose Job never came."""
-    with applied(application, manifest(labels.KIND, "other", labels.API_VERSION, spec={
-            "statefulSetName": "app", "volumes": [{"name": "data", "newSize": "48Mi"}]})):
-        yield SMALLER
-
-
-@provokes("unfinished-migration")
-def _unfinished_migration(application: Application) -> Iterator[tuple[str, ...]]:
-    other = manifest(labels.KIND, "half", labels.API_VERSION, spec={"statefulSetName": "app", "volumes": [{"name": "data", "newSize": "48Mi"}]})
-    other["metadata"]["finalizers"] = [labels.FINALIZER]
-    with applied(application, other):
-        try:
-            patch(application, f"{labels.PLURAL}/half", {"status": {"phase": "Failed"}}, "--subresource=status")
-            yield SMALLER
-        finally:
-            patch(application, f"{labels.PLURAL}/half", {"metadata": {"finalizers": None}})
-
-
-@provokes("not-installed")
-def _not_installed(application: Application) -> Iterator[tuple[str, ...]]:
-    application.namespace.kubectl("delete", "rolebinding", labels.RUNNER_ROLE)
-    try:
-        yield SMALLER
-    finally:
-        assert application.namespace.volresize("install").returncode == 0
-
-
-@provokes("old-definition")
-def _old_definition(application: Application) -> Iterator[tuple[str, ...]]:
-    """A version of the kind that had no acknowledgements yet."""
-    path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/acknowledge"
-    application.namespace.kubectl("patch", "crd", f"{labels.PLURAL}.{labels.GROUP}", "--type=json",
-                                  "--patch", json.dumps([{"op": "remove", "path": path}]))
-    try:
-        yield SMALLER
-    finally:
-        installed = application.namespace.volresize("install", "--force-conflicts")
-        assert installed.returncode == 0, installed.stderr
-
-
-@provokes("runner-rights")
-def _runner_rights(application: Application) -> Iterator[tuple[str, ...]]:
-    """Roles as an earlier version made them."""
-    role = application.namespace.get("clusterrole", labels.RUNNER_ROLE)
-    fewer = [rule for rule in role["rules"] if "verticalpodautoscalers" not in rule["resources"]]
-    patch(application, f"clusterrole/{labels.RUNNER_ROLE}", {"rules": fewer})
-    try:
-        yield SMALLER
-    finally:
-        installed = application.namespace.volresize("install", "--force-conflicts")
-        assert installed.returncode == 0, installed.stderr

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,6 +34,24 @@ def patched(application: Application, what: str, there: Object, back: Object) ->
         yield
     finally:
         patch(application, what, back)
+
+
+@contextmanager
+def again_and_again(write: Callable[[], None]) -> Iterator[None]:
+    """Once now, and twice a second while something else takes it back."""
+    write()
+    over = threading.Event()
+
+    def writing() -> None:
+        while not over.wait(0.5):
+            write()
+    writer = threading.Thread(target=writing)
+    writer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        writer.join()
 
 
 def manifest(kind: str, name: str, version: str = "v1", **fields: Any) -> Object:

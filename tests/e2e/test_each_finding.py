@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import provocations_installed  # noqa: F401 # registers its own
 import pytest
 from application import Application
 from namespaces import Namespace, until

@@ -62,7 +62,10 @@ class LetServe(Step):
 
     def recorded(self, record: Record, now: str) -> Record:
         # A rollback has no copy to go back to, and begins with the hold.
-        step = HOLDING if record.rollback else COPYING
+        step, phase = (HOLDING, "Waiting") if record.rollback else (COPYING, "Copying")
+        for entry in record.of_replica(self.replica):
+            if entry.old_claim_uid and not entry.migrated:
+                record = record.with_volume(self.replica, entry.volume, phase=phase, final="", verified="", verified_at="", progress="")
         return replace(record.with_replica(self.replica, step=step, held_at="", pod_uid="", intent={}), message=str(self))
 
     def __str__(self) -> str:

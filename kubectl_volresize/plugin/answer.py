@@ -81,7 +81,8 @@ def _answer(place: Place, sent: Sent, deadline: Deadline) -> Iterator[result.Ite
 
 @dataclass
 class _Judge:
-    """Whether the request is answered for good. `restarted`: a runner that went home as the request came was followed by another, once."""
+    """Whether the request is answered for good. `restarted`: a runner that went home as the request came, or lost its place in a queue before it was
+    done, was followed by another, once."""
 
     sent: Sent
     asked: Asked
@@ -90,18 +91,19 @@ class _Judge:
     def __call__(self, place: Place, name: str, migration: result.Object | None, jobs: list[View]) -> result.Outcome | None:
         if migration is None:
             return result.Outcome(0 if self.asked.verb == CANCEL else 1, f"{migration_resource(name)} is gone: it was deleted")
-        answer, working = record_of(migration).last_request, at_work(jobs)
+        answer = record_of(migration).last_request
+        # A runner that was at work when it was asked may lose its place in a queue, and with it the time to answer, or to do it.
+        waits = bool(jobs) and queued(jobs[-1]) and at_once(self.sent) and not self.restarted
+        working = at_work(jobs) and not waits
         if answer.get("id") != self.asked.id:
-            # A runner that was at work when it was asked may lose its place in a queue, and with it the time to answer.
-            waits = bool(jobs) and queued(jobs[-1]) and at_once(self.sent) and not self.restarted
-            return None if working and not waits else self._unanswered(place, migration, jobs)
+            return None if working else self._unanswered(place, migration, jobs)
         if answer.get("outcome") == DECLINED:
             return result.Outcome(Refused.exit_code, f"{migration_resource(name)}: {self.asked.verb} was refused: {answer.get('message', '')}")
         if working:
             # Its last lines are still to come.
             return None
         if answer.get("outcome") == ACCEPTED:
-            return _left_undone(place, self.asked, name, jobs)
+            return self._after_another(place, jobs) if waits else _left_undone(place, self.asked, name, jobs)
         return _final(place, self.asked, migration)
 
     def _unanswered(self, place: Place, migration: result.Object, jobs: list[View]) -> result.Outcome | None:
@@ -111,6 +113,10 @@ class _Judge:
                                   advice(place, migration))
         if self.restarted or (jobs and _failed(jobs[-1])):
             return _left_undone(place, self.asked, name, jobs)
+        return self._after_another(place, jobs)
+
+    def _after_another(self, place: Place, jobs: list[View]) -> result.Outcome | None:
+        """Not answered yet: another runner will."""
         self.restarted = True
         successor(place, self.sent, tuple(jobs))
         return None

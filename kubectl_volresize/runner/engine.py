@@ -92,12 +92,13 @@ class Engine:
         if migration is None:
             return self._gone()
         record = from_status(migration.get("status") or {})
+        asked = self._leaving() and not self._namespace_goes()
+        lets_go = asked and leave.may_hold(record) and self._tools.lease.nobody_follows()
         # An exchange takes about a second: it is ended first, or the set would stay frozen or absent until the next pod has started.
-        leaves = self._leaving() and not swap.set_may_be_away(record) and not self._namespace_goes()
-        if leaves and not (leave.may_hold(record) and self._tools.lease.nobody_follows()):
+        if asked and not lets_go and not swap.set_may_be_away(record):
             return self._leave()
         other = self._holder()
-        if other and leaves:
+        if other and lets_go:
             return JOB_TERMINATED
         if other:
             self._wait(migration, from_status({}), Wait("lease", f"lease {self._tools.lease.name} is held by {other}", poll=2.0))
@@ -117,10 +118,10 @@ class Engine:
             self._may_too_little(migration, record, error)
             return None
         decision = next_step(cluster, record, request)
-        if leaves:
+        if lets_go:
             decision = leave.next_without_place(cluster, record, request, decision)
         if isinstance(decision, Done):
-            return self._leave() if leaves else self._end(record)
+            return self._leave() if lets_go and not record.terminal else self._end(record)
         if self._is_doubtful(decision):
             self._tools.pause(_SECOND_LOOK_AFTER)
         elif isinstance(decision, Wait):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..errors import AlreadyExists, Conflict, NotFound
+from ..errors import Conflict, NotFound
 from ..kube import paths
 from ..kube.client import Client
 from ..templates import render
@@ -35,7 +35,8 @@ class Lease:
         return paths.leases(self._namespace, self.name)
 
     def acquire(self) -> str:
-        """Take it, or keep it. Returns the other holder's name while it is held by somebody who renews it, "" when it is ours."""
+        """Take it, or keep it. Returns the other holder's name while it is held by somebody who renews it, "" when it is ours. Raises Conflict when
+        somebody else was faster, or only touched it: the next call finds out."""
         if self._renewed is not None and self._monotonic() - self._renewed < _RENEW_AFTER:
             return ""
         found = self._client.find(self._path)
@@ -48,18 +49,14 @@ class Lease:
         found["spec"].update(holderIdentity=self._holder, renewTime=self._now(), leaseDurationSeconds=SECONDS)
         try:
             self._took(self._client.replace(self._path, found))
-        except (Conflict, NotFound):
-            # Somebody else was faster, or only the garbage collector touched it; the next call finds out.
-            return holder or "somebody else"
+        except NotFound as error:
+            raise Conflict(status=409, verb="take", path=self._path, message=error.message) from error
         return ""
 
     def _create(self) -> str:
         body = render("lease", name=self.name, namespace=self._namespace, holder=self._holder, seconds=SECONDS, now=self._now(),
                       labels={labels.MANAGED_BY: labels.MANAGER, labels.MIGRATION: self._migration})
-        try:
-            self._took(self._client.create(paths.leases(self._namespace), body))
-        except AlreadyExists:
-            return "somebody else"
+        self._took(self._client.create(paths.leases(self._namespace), body))
         return ""
 
     def _took(self, lease: Object) -> None:
@@ -94,14 +91,15 @@ class Lease:
         same."""
         found = self._client.find(paths.jobs(self._namespace, holder))
         job = View(found or {})
-        over = any(condition["type"] in ("Complete", "Failed") and condition["status"] == "True" for condition in job.status.get("conditions") or ())
-        return found is None or over or bool(job.spec.get("suspend"))
+        return found is None or _has_condition(job, "Complete", "Failed") or bool(job.spec.get("suspend"))
 
     def nobody_follows(self) -> bool:
         """Whether no other pod comes soon after this one: our own Job was put back into a queue, such as Kueue's, or deleted. One that is suspended
         otherwise was so by `resume`, which has made the next."""
-        job = self._client.find(paths.jobs(self._namespace, self._holder))
-        return job is None or in_queue(View(job))
+        found = self._client.find(paths.jobs(self._namespace, self._holder))
+        job = View(found or {})
+        # Deleted in the foreground, or given up by its controller (a deadline that somebody's policy has set), it stays for as long as this pod does.
+        return found is None or job.terminating or _has_condition(job, "FailureTarget", "Failed") or in_queue(job)
 
     def remove(self, mark: str) -> None:
         """Nothing is left to do for anybody. Its deletion collects movers that are left. Raises Conflict when it is to be tried again.
@@ -127,3 +125,8 @@ class Lease:
         if found is not None and found["spec"].get("holderIdentity") == self._holder:
             found["spec"]["holderIdentity"] = ""
             self._client.replace(self._path, found)
+
+
+def _has_condition(job: View, *kinds: str) -> bool:
+    """One of them, as true."""
+    return any(condition["type"] in kinds and condition["status"] == "True" for condition in job.status.get("conditions") or ())

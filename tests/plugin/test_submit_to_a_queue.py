@@ -163,19 +163,68 @@ def test_a_job_that_waits_is_given_up_only_for_another(queued: FakeApi, plugin: 
     assert queued.find("jobs", NAMESPACE, "web-runner") is not None
 
 
-def test_a_runner_that_loses_its_place_after_it_was_asked_is_followed_by_one_that_answers(queued: FakeApi, plugin: Plugin) -> None:
-    let_go_on(queued)
-    add_pod(queued, "web-runner")
-    set_status(queued, labels.PLURAL, migration(queued), phase="Syncing", startTime="2026-01-01T00:00:00Z")
+def at_work(api: FakeApi) -> None:
+    let_go_on(api)
+    add_pod(api, "web-runner")
+    set_status(api, labels.PLURAL, migration(api), phase="Syncing", startTime="2026-01-01T00:00:00Z")
 
-    def preempted() -> None:
-        queued.rest.change("jobs", job(queued), lambda new: new["spec"].update(suspend=True))
-        pod = queued.find("pods", NAMESPACE, "web-runner-x")
-        assert pod is not None
-        queued.rest.change("pods", pod, lambda new: new.update(status={"phase": "Failed"}), status=True)
-    once_asked(queued, preempted)
+
+def put_back(api: FakeApi) -> None:
+    """Preempted: Kueue suspends the Job, whose pod is asked to end."""
+    api.rest.change("jobs", job(api), lambda new: new["spec"].update(suspend=True))
+    pod = api.find("pods", NAMESPACE, "web-runner-x")
+    assert pod is not None
+    api.rest.change("pods", pod, lambda new: new.update(status={"phase": "Failed"}), status=True)
+
+
+def test_a_runner_that_loses_its_place_after_it_was_asked_is_followed_by_one_that_answers(queued: FakeApi, plugin: Plugin) -> None:
+    at_work(queued)
+    once_asked(queued, lambda: put_back(queued))
     assert plugin("cancel", "web", "--timeout", "2").code == 124
     assert "suspend" not in job(queued, "web-runner-2")["spec"] and queued.find("jobs", NAMESPACE, "web-runner") is None
+
+
+def test_so_is_one_that_loses_it_between_its_answer_and_the_end(queued: FakeApi, plugin: Plugin) -> None:
+    at_work(queued)
+    once_asked(queued, lambda: (answer(queued, "accepted", "stop at the next safe point"), put_back(queued)))
+    assert plugin("cancel", "web", "--timeout", "2").code == 124
+    assert "suspend" not in job(queued, "web-runner-2")["spec"] and queued.find("jobs", NAMESPACE, "web-runner") is None
+
+
+def test_what_is_done_is_not_waited_for_until_a_queue_lets_its_job_end(queued: FakeApi, plugin: Plugin) -> None:
+    at_work(queued)
+    once_asked(queued, lambda: (answer(queued, "done", "cancelled", phase="Cancelled"), put_back(queued)))
+    said = plugin("cancel", "web", "--timeout", "2")
+    assert said.code == 0 and "is Cancelled, cancel done" in said.err + said.out
+
+
+@pytest.mark.parametrize(("step", "intent"), [("holding", {}), ("swapping", {}), ("swapping", {"step": "freeze"}), ("thawing", {"step": "freeze"})])
+def test_of_a_replica_that_stays_stopped_in_the_queue_it_is_said_how_that_ends(queued: FakeApi, plugin: Plugin, step: str, intent: object) -> None:
+    """Its runner was killed, and could not let go of it."""
+    at_work(queued)
+    stopped = {"ordinal": 2, "step": step, "intent": intent, "heldAt": "2026-01-01T00:00:00Z"}
+    set_status(queued, labels.PLURAL, migration(queued), currentReplica=2, replicas=[stopped])
+    put_back(queued)
+    said = plugin("status", "web").out
+    assert WAITS in said and "Replica 2 is stopped until then" in said and f"kubectl volresize cancel vr/web -n {NAMESPACE}" in said
+
+
+def test_of_one_that_is_at_work_on_nothing_stopped_no_such_thing_is_said(queued: FakeApi, plugin: Plugin) -> None:
+    at_work(queued)
+    set_status(queued, labels.PLURAL, migration(queued), currentReplica=2, replicas=[{"ordinal": 2, "step": "copying"}])
+    put_back(queued)
+    assert "in no queue" not in plugin("status", "web").out
+
+
+def test_of_one_that_is_being_deleted_too(queued: FakeApi, plugin: Plugin) -> None:
+    queued.rest.change(labels.PLURAL, migration(queued), lambda new: new["metadata"].update(finalizers=[labels.FINALIZER]))
+    at_work(queued)
+    put_back(queued)
+    with queued.directly_connected() as client:
+        client.delete(f"/apis/{labels.API_VERSION}/namespaces/{NAMESPACE}/{labels.PLURAL}/web")
+    assert f"to end it now, in no queue: kubectl volresize cancel vr/web -n {NAMESPACE}" in plugin("status", "web").out
+    said = plugin("resume", "web", "--no-wait")
+    assert said.code == 0 and "is submitted already" not in said.err and "suspend" not in job(queued, "web-runner-2")["spec"]
 
 
 def test_one_that_is_being_deleted_waits_for_no_queue(queued: FakeApi, plugin: Plugin) -> None:

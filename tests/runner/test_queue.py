@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from builders import NAMESPACE, SET, submit, three_replicas
-from fake_api import FakeApi
+from fake_api import FakeApi, Refusal
 from running import Killed, ask, demand_migrated, demand_nothing_lost, engine, once_when, run, status, step_of
 
 from kubectl_volresize.errors import JOB_DONE, JOB_TERMINATED
@@ -18,6 +18,7 @@ from kubectl_volresize.model.request import from_spec
 from kubectl_volresize.templates import render
 
 QUEUE = {labels.QUEUE: "batch"}
+GRACE = 120  # seconds between the request to end and the end, templates/job.yaml.j2
 SWEPT = range(0, 240, 8)  # calls after the hold; the exchange comes in them, and the end
 
 
@@ -145,6 +146,14 @@ def test_what_is_said_meanwhile_is_that_it_serves() -> None:
     assert "ReplicaReleased" in {event["reason"] for event in api.store.all("events", NAMESPACE)}
 
 
+def test_nothing_of_a_stop_that_is_over_stands_in_the_record() -> None:
+    """What was verified is not any more, since the replica writes again."""
+    api = given()
+    leaves(api, lambda: step_of(api, 0) == "holding" and bool(status(api)["volumeStatuses"][0].get("verified")), lambda: put_back(api))
+    [volume] = status(api)["volumeStatuses"]
+    assert volume["phase"] == "Copying" and not {"final", "verified", "verifiedAt", "progress"} & volume.keys()
+
+
 def test_a_job_that_is_deleted_has_nobody_after_it_either() -> None:
     """By a user; or by `resume --replace-runner`, whose next Job waits in the queue."""
     api = given()
@@ -156,6 +165,77 @@ def test_a_job_that_is_deleted_has_nobody_after_it_either() -> None:
             client.delete(f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs/web-runner", uid=found["metadata"]["uid"], propagation="Background")
     leaves(api, lambda: copied(api), deleted)
     assert serves(api)
+
+
+def test_so_has_one_that_is_being_deleted() -> None:
+    """In the foreground it stays until its pods are gone, and starts no other (pkg/controller/job, syncJob). The finalizer stands for that."""
+    api = given()
+
+    def deleted() -> None:
+        found = api.find("jobs", NAMESPACE, "web-runner")
+        assert found is not None
+        api.rest.remove("jobs", api.rest.change("jobs", found, lambda new: new["metadata"].update(finalizers=["example.test/pods"])))
+    leaves(api, lambda: copied(api), deleted)
+    assert serves(api)
+
+
+@pytest.mark.parametrize("condition", ["FailureTarget", "Failed"])
+def test_so_has_one_that_its_controller_gives_up(condition: str) -> None:
+    """A deadline, for example. First it is told that it will have failed, then its pods are deleted (KEP-3939)."""
+    api = given({})
+
+    def given_up() -> None:
+        found = api.find("jobs", NAMESPACE, "web-runner")
+        assert found is not None
+        conditions = [{"type": condition, "status": "True", "reason": "DeadlineExceeded"}]
+        api.rest.change("jobs", found, lambda new: new.update(status={"conditions": conditions}), status=True)
+    leaves(api, lambda: copied(api), given_up)
+    assert serves(api)
+
+
+def test_a_lease_that_somebody_touched_keeps_no_replica_stopped() -> None:
+    """It has to be renewed just when the place is lost, and the answer is 409."""
+    api = given()
+    looked, refused = [0], [0]
+
+    def touched(number: int, verb: str, path: str) -> Refusal | None:
+        if verb == "get" and "/jobs/" in path and not looked[0]:
+            looked[0] = number
+            api.sleep(11)
+        if looked[0] and not refused[0] and verb == "replace" and "/leases/" in path:
+            refused[0] = number
+            return Refusal(409, "Conflict", "the object has been modified")
+        return None
+    api.before_call.append(touched)
+    leaves(api, lambda: copied(api), lambda: put_back(api))
+    assert refused[0] and serves(api)
+
+
+def test_an_exchange_goes_back_too_that_was_begun_and_waits_before_its_set_is_frozen() -> None:
+    """Somebody edited the set just then, so that it was not; and another replica is not Ready any more."""
+    api = given(replicas=2)
+    lost: list[float] = []
+
+    def edited(number: int, verb: str, path: str) -> None:
+        if lost and api.clock.now.timestamp() > lost[0] + GRACE:
+            raise Killed
+        if lost or verb != "patch" or not path.split("?")[0].endswith(f"/statefulsets/{SET}") or step_of(api, 1) != "swapping":
+            return
+        found = api.find("statefulsets", NAMESPACE, SET)
+        assert found is not None
+        api.rest.change("statefulsets", found, lambda new: new["metadata"].setdefault("annotations", {}).update(edited="just now"))
+        api.faults.unready.add(f"{SET}-0")
+        api.settle()
+        put_back(api)
+        lost.append(api.clock.now.timestamp())
+    api.before_call.append(edited)
+    with api.connected() as client:
+        assert engine(api, client, leaving=lambda: bool(lost)).run() == JOB_TERMINATED and lost
+    api.faults.unready.clear()
+    api.settle()
+    pod = api.find("pods", NAMESPACE, f"{SET}-1")
+    assert pod is not None and "deletionTimestamp" not in pod["metadata"]
+    demand_nothing_lost(api)
 
 
 def test_an_exchange_that_waits_for_another_replica_goes_back() -> None:

@@ -73,8 +73,9 @@ def command(where: Where, target: str, image: str | None, bandwidth: str | None,
 def _go_on(place: Place, migration: result.Object, spec: result.Object, replace_runner: bool, waiting: Waiting) -> result.Result:
     """It is not over: a runner alone is wanted."""
     name, runner = migration["metadata"]["name"], look(place, migration)
-    # One that waits for its first pod has done nothing yet, and may wait for the very image that is named now.
-    anew = replace_runner or (bool(spec) and runner.state in (STARTING, QUEUED))
+    # One that waits for its first pod has done nothing yet, and may wait for the very image that is named now. What is being deleted waits in no
+    # queue.
+    anew = replace_runner or (bool(spec) and runner.state in (STARTING, QUEUED)) or (being_deleted(migration) and runner.state == QUEUED)
     if runner.working and not anew:
         why = {STARTING: f"is starting already: {runner.why or 'its runner'}", QUEUED: f"is submitted already: {runner.why}"}.get(
             runner.state, f"is running already: its runner {runner.why}")

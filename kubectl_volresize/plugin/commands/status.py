@@ -8,9 +8,11 @@ import click
 
 from ...errors import Forbidden, UsageError
 from ...model import labels
+from ...plan import leave, swap
 from .. import result
+from ..asking import being_deleted, record_of
 from ..completion import targets
-from ..job import at_work, restart_command, runner_jobs, runner_pods, waiting_for
+from ..job import at_work, queued, restart_command, runner_jobs, runner_pods, waiting_for
 from ..options import Time, Where, cluster_options, output_option
 from ..outcome import advice
 from ..place import Place, connect
@@ -68,6 +70,18 @@ def _with_its_runner(place: Place, migration: result.Object) -> result.Details:
         waiting, untouched = waiting_for(place, pods, jobs), not (migration.get("status") or {}).get("startTime")
         take_back = f"Take it back, nothing is touched yet: {place.kubectl('delete', f'volumeresize/{name}', f'job/{jobs[-1].name}')}"
         steps = advice(place, migration) + ((take_back,) if waiting and untouched else ())
+        steps += _until_then(place, migration) if queued(jobs[-1]) else ()
         return result.Details(migration=migration, coming=True, waiting=waiting, next_steps=steps)
     start = f"Start one: {restart_command(place, name)}"
     return result.Details(migration=migration, waiting="no Job works on it", next_steps=(start,))
+
+
+def _until_then(place: Place, migration: result.Object) -> tuple[str, ...]:
+    """What should not wait for a place in a queue: a runner that was killed has let go of nothing."""
+    record, end_it = record_of(migration), place.command("cancel", f"vr/{migration['metadata']['name']}")
+    if being_deleted(migration):
+        return (f"It is being deleted, which ends only when its Job goes on; to end it now, in no queue: {end_it}",)
+    current = record.current_replica
+    if current is None or not record.replica(current).held_at or not (leave.may_hold(record) or swap.set_may_be_away(record)):
+        return ()
+    return (f"Replica {current} is stopped until then, if its last runner was killed; to end that now, in no queue: {end_it}",)

@@ -82,11 +82,6 @@ def _condition(status: Object, kind: str) -> Object:
     return condition
 
 
-def in_queue(job: View) -> bool:
-    """Whether a Job that has not ended is suspended by a queue, which will let it go on (kueue.sigs.k8s.io), and not to be put out of work."""
-    return bool(job.spec.get("suspend")) and labels.QUEUE in job.labels
-
-
 class Pod(View):
     """A pod of the application, a mover or a measurer."""
 

@@ -3,7 +3,7 @@
 A namespace that is being deleted: nothing can be created in it any more, and everything goes but what a finalizer keeps. Ours come off at once, while
 our rights are still there: its contents are deleted 5 s after it began (pkg/controller/namespace, namespaceDeletionGracePeriod).
 
-A Job that a queue took its place from, or that somebody deleted: the next may come in hours, and a stopped replica would wait with it."""
+A Job that its queue or somebody suspended, or that was deleted: the next pod may come in hours, and a stopped replica would wait with it."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -13,14 +13,14 @@ from ..model.cluster import Cluster
 from ..model.objects import Pod
 from ..model.record import Record
 from ..model.request import Request
-from . import swap
+from . import rollback, swap
 from .replica_steps import COPYING, HOLDING
 from .steps import NORMAL, Decision, Done, LetGo, RemovePod, Step, Stop, Wait
-from .swap_steps import Release
+from .swap_steps import BeginSwap, Release
 from .undo_steps import Unfreeze
 from .views import views
 
-_LOST = "the Job was put back into its queue, or deleted"
+_LOST = "the Job was suspended or deleted"
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class LetServe(Step):
         return replace(record.with_replica(self.replica, step=step, held_at="", pod_uid="", intent={}), message=str(self))
 
     def __str__(self) -> str:
-        return f"{_LOST}; replica {self.replica} serves on the volumes that it has, and is stopped again later"
+        return f"{_LOST}; replica {self.replica} was let go, starts on the volumes that it has, and is stopped again later"
 
 
 def may_hold(record: Record) -> bool:
@@ -78,22 +78,32 @@ def may_hold(record: Record) -> bool:
     return current is not None and record.replica(current).step in (HOLDING, swap.SWAPPING)
 
 
+def cannot_wait(record: Record) -> bool:
+    """Whether there is something that should not wait for a pod that comes in hours: a replica may be stopped, what was begun is being put back, or
+    all is over but the last words."""
+    return may_hold(record) or bool(record.stopping) or record.terminal
+
+
 def next_without_place(cluster: Cluster, record: Record, request: Request, forward: Decision) -> Decision:
     """The application first, then the movers: they have its volume, which may be needed on another node, or by one pod alone. The next runner copies
-    and stops it again. An exchange is ended, which takes about a second, unless it waits for something. Done when the runner can leave. `forward`:
-    what would be next otherwise."""
+    and stops it again. An exchange is ended, which takes about a second, unless it waits for something; so is one that is next. Done when the runner
+    can leave. `forward`: what would be next otherwise."""
     current = record.current_replica
+    if record.terminal or record.stopping or isinstance(forward, BeginSwap):
+        return forward
     if current is None:
         return Done("nothing is held")
-    if record.stopping or record.replica(current).step == swap.SWAPPING:
-        waits = isinstance(forward, Wait) and forward.kind == "swap-others" and not record.stopping
+    if record.replica(current).step == swap.SWAPPING:
+        waits = isinstance(forward, Wait) and forward.kind == "swap-others"
         return Stop("Resumable", f"{_LOST}; replica {current}, not exchanged yet, goes back ({forward})") if waits else forward
-    pod, volumes = cluster.pods.get(current), views(cluster, record, request, current)
+    pod, known = cluster.pods.get(current), record.replica(current)
+    volumes = (rollback.turned_views if record.rollback else views)(cluster, record, request, current)
     if pod is not None and pod.held:
         # Released beside a claim that is not as recorded it could start on an empty one: what to do then is known to the way that it was on.
-        return Release.of(current, pod) if all(view.on_original_claim for view in volumes) else forward
-    if not record.replica(current).held_at:
+        return Release.of(current, pod) if all(view.on_original_claim for view in volumes if view.entry.old_claim_uid) else forward
+    if not known.held_at:
         return Done("nothing is held")
-    for mover in (view.mover.pod for view in volumes if view.mover is not None):
+    never_stopped = pod is not None and pod.uid == known.pod_uid and not pod.terminating
+    for mover in (view.mover.pod for view in volumes if view.mover is not None and not never_stopped):
         return Wait("pods-gone", f"mover {mover.name} is being removed", poll=0.2) if mover.terminating else RemovePod(mover.name, mover.uid)
     return LetServe(current)

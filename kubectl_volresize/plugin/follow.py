@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from ..errors import ApiError, NotFound, Unreachable, VolresizeError
 from ..kube import paths
 from ..model.objects import Pod, View
-from .job import at_work, job_end, restart_command, runner_jobs, runner_pods, waiting_for
+from .job import at_work, job_end, queued, restart_command, runner_jobs, runner_pods, waiting_for
 from .outcome import outcome
 from .place import Place
 from .result import Item, LogLine, Notice, Object, Outcome
@@ -96,12 +96,13 @@ def tail(place: Place, name: str) -> Iterator[Item]:
 
 def ended(place: Place, name: str, migration: Object | None, jobs: list[View]) -> Outcome | None:
     """How the migration ended; None while it is not over."""
-    if at_work(jobs):
+    over = outcome(place, migration) if migration is not None else None
+    # One that is over may have a Job that a queue keeps from ending; nothing of it is still to come.
+    if at_work(jobs) and not (over is not None and queued(jobs[-1])):
         return None
     end = job_end(jobs[-1]) if jobs else None
     if migration is None:
         return Outcome(0, f"{migration_resource(name)} is gone: it was deleted, and what was not migrated yet is as it was")
-    over = outcome(place, migration)
     if over is not None:
         return over
     again = f"Start another: {restart_command(place, name)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 from ..errors import Forbidden
 from ..kube import paths
 from ..model import labels, names
-from ..model.objects import Pod, View, in_queue
+from ..model.objects import Pod, View
 from ..model.request import Request
 from ..plan import manifests
 from .place import Place
@@ -44,8 +44,8 @@ def may_work(job: View) -> bool:
 
 
 def queued(job: View) -> bool:
-    """Whether it waits in a queue for its start, or for going on."""
-    return job_end(job) is None and in_queue(job)
+    """Whether it waits in a queue (kueue.sigs.k8s.io) for its start, or for going on."""
+    return job_end(job) is None and bool(job.spec.get("suspend")) and labels.QUEUE in job.labels
 
 
 def at_work(jobs: list[View]) -> bool:

@@ -93,7 +93,7 @@ class Engine:
             return self._gone()
         record = from_status(migration.get("status") or {})
         asked = self._leaving() and not self._namespace_goes()
-        lets_go = asked and leave.may_hold(record) and self._tools.lease.nobody_follows()
+        lets_go = asked and leave.cannot_wait(record) and self._tools.lease.nobody_follows()
         # An exchange takes about a second: it is ended first, or the set would stay frozen or absent until the next pod has started.
         if asked and not lets_go and not swap.set_may_be_away(record):
             return self._leave()

@@ -9,7 +9,7 @@ from ..kube import paths
 from ..kube.client import Client
 from ..templates import render
 from ..model import kept, labels, names
-from ..model.objects import Object, View, in_queue
+from ..model.objects import Object, View
 
 SECONDS = 60
 _RENEW_AFTER = 10.0
@@ -17,8 +17,8 @@ _COPY = (labels.RECORD, labels.MIGRATION_UID)
 
 
 class Lease:
-    """`holder`: the Job, since two pods of one Job never run at once (podReplacementPolicy Failed); `monotonic` in seconds; `now` RFC 3339 with
-    microseconds."""
+    """`holder`: the Job, since two pods of one Job never run at once (podReplacementPolicy Failed; of one that was deleted and made again under its
+    name they may, and the record tells which of them is the newer); `monotonic` in seconds; `now` RFC 3339 with microseconds."""
 
     def __init__(self, client: Client, namespace: str, statefulset: str, migration: str, holder: str, monotonic: Callable[[], float],
                  now: Callable[[], str]) -> None:
@@ -94,12 +94,12 @@ class Lease:
         return found is None or _has_condition(job, "Complete", "Failed") or bool(job.spec.get("suspend"))
 
     def nobody_follows(self) -> bool:
-        """Whether no other pod comes soon after this one: our own Job was put back into a queue, such as Kueue's, or deleted. One that is suspended
-        otherwise was so by `resume`, which has made the next."""
+        """Whether no other pod of our Job comes soon after this one: it was put back into a queue, such as Kueue's, suspended or deleted.
+        `resume` does that too; its next Job then finds a replica that serves, and stops it again."""
         found = self._client.find(paths.jobs(self._namespace, self._holder))
         job = View(found or {})
-        # Deleted in the foreground, or given up by its controller (a deadline that somebody's policy has set), it stays for as long as this pod does.
-        return found is None or job.terminating or _has_condition(job, "FailureTarget", "Failed") or in_queue(job)
+        # Deleted in the foreground, or given up by its controller (a deadline that a policy has set), it stays for as long as this pod does.
+        return found is None or job.terminating or bool(job.spec.get("suspend")) or _has_condition(job, "FailureTarget", "Failed")
 
     def remove(self, mark: str) -> None:
         """Nothing is left to do for anybody. Its deletion collects movers that are left. Raises Conflict when it is to be tried again.

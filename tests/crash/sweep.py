@@ -43,7 +43,7 @@ class Stuck(BaseException):
 @dataclass(frozen=True)
 class Way:
     """A path through a migration. `begin`: what was before its runner; `act`: what a user does before call `moment` of it, 0 for nothing;
-    `watched`: what the guard is told."""
+    `watched`: what the guard is told; `runner`: one of a given identity to its exit code."""
 
     name: str
     cluster: Cluster
@@ -53,6 +53,7 @@ class Way:
     mode: str = EAGER
     seed: int = 0
     watched: Callable[[FakeApi], None] = lambda api: None
+    runner: Callable[[FakeApi, Client, str], int] = lambda api, client, identity: run(api, client, identity=identity)
 
     def start(self) -> FakeApi:
         """The cluster at the moment at which the first runner starts."""
@@ -128,7 +129,7 @@ def go(way: Way, api: FakeApi, client: Client, most_calls: int | None = None) ->
     try:
         for number in range(1, _MOST_RUNNERS + 1):
             try:
-                code = run(api, client, identity=f"runner-{number}")
+                code = way.runner(api, client, f"runner-{number}")
                 break
             except (Killed, VolresizeError):
                 api.sleep(3)

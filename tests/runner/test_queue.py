@@ -11,7 +11,7 @@ from builders import NAMESPACE, SET, submit, three_replicas
 from fake_api import FakeApi, Refusal
 from running import Killed, ask, demand_migrated, demand_nothing_lost, engine, once_when, run, status, step_of
 
-from kubectl_volresize.errors import JOB_DONE, JOB_TERMINATED
+from kubectl_volresize.errors import JOB_DONE, JOB_REFUSED, JOB_TERMINATED
 from kubectl_volresize.model import labels
 from kubectl_volresize.plan.manifests import job_values
 from kubectl_volresize.model.request import from_spec
@@ -117,16 +117,20 @@ def test_a_runner_that_is_killed_while_it_lets_go_is_followed_as_ever(calls: int
     demand_migrated(api, {"data": "500Mi"})
 
 
-def leaves(api: FakeApi, when: Callable[[], bool], lose: Callable[[], object]) -> None:
+def leaves(api: FakeApi, when: Callable[[], bool], lose: Callable[[], object], code: int = JOB_TERMINATED) -> None:
     """The runner, asked to end once that has happened."""
     lost = once_when(api, when, lose)
     with api.connected() as client:
-        assert engine(api, client, leaving=lambda: bool(lost)).run() == JOB_TERMINATED and lost
+        assert engine(api, client, leaving=lambda: bool(lost)).run() == code and lost
+
+
+def copies(api: FakeApi) -> bool:
+    return api.find("pods", NAMESPACE, f"{SET}-migrator-0-data") is not None
 
 
 def copied(api: FakeApi) -> bool:
     """Stopped, and its mover at work for that."""
-    return step_of(api, 0) == "holding" and api.find("pods", NAMESPACE, f"{SET}-migrator-0-data") is not None
+    return step_of(api, 0) == "holding" and copies(api)
 
 
 @pytest.mark.parametrize(("mode", "accepted"), [("ReadWriteOnce", []), ("ReadWriteOncePod", ["one-pod-volume"])])
@@ -134,13 +138,13 @@ def test_no_mover_stays_that_the_application_would_have_to_wait_for(mode: str, a
     """On another node, or at all where one pod alone may have the claim."""
     api = given(mode=mode, acknowledge=accepted)
     leaves(api, lambda: copied(api), lambda: put_back(api))
-    assert serves(api) and api.find("pods", NAMESPACE, f"{SET}-migrator-0-data") is None
+    assert serves(api) and not copies(api)
 
 
-def test_what_is_said_meanwhile_is_that_it_serves() -> None:
+def test_what_is_said_meanwhile_is_that_it_was_let_go() -> None:
     api = given()
     leaves(api, lambda: copied(api), lambda: put_back(api))
-    assert "serves on the volumes that it has" in status(api)["message"]
+    assert "replica 0 was let go, starts on the volumes that it has" in status(api)["message"]
     [replica] = status(api)["replicas"]
     assert replica["step"] == "copying" and not replica.get("heldAt")
     assert "ReplicaReleased" in {event["reason"] for event in api.store.all("events", NAMESPACE)}
@@ -149,9 +153,33 @@ def test_what_is_said_meanwhile_is_that_it_serves() -> None:
 def test_nothing_of_a_stop_that_is_over_stands_in_the_record() -> None:
     """What was verified is not any more, since the replica writes again."""
     api = given()
-    leaves(api, lambda: step_of(api, 0) == "holding" and bool(status(api)["volumeStatuses"][0].get("verified")), lambda: put_back(api))
+    leaves(api, lambda: step_of(api, 0) == "holding" and bool(status(api)["volumeStatuses"][0].get("final")), lambda: put_back(api))
     [volume] = status(api)["volumeStatuses"]
     assert volume["phase"] == "Copying" and not {"final", "verified", "verifiedAt", "progress"} & volume.keys()
+
+
+def test_what_is_verified_is_exchanged_first_which_takes_a_second_and_spares_another_stop() -> None:
+    api = given()
+    leaves(api, lambda: step_of(api, 0) == "holding" and bool(status(api)["volumeStatuses"][0].get("verified")), lambda: put_back(api))
+    assert step_of(api, 0) == "starting" and serves(api)
+    claim = api.find("persistentvolumeclaims", NAMESPACE, f"data-{SET}-0")
+    assert claim is not None and claim["spec"]["volumeName"] == status(api)["volumeStatuses"][0]["newPVName"]
+
+
+def test_a_replica_that_could_not_be_stopped_keeps_its_mover() -> None:
+    """A budget did not allow the eviction. What was copied stays warm, and nothing counts as a stop."""
+    api = given()
+    refused: list[int] = []
+
+    def budget(number: int, verb: str, path: str) -> Refusal | None:
+        if verb == "evict":
+            refused.append(number)
+            return Refusal(429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.")
+        return None
+    api.before_call.append(budget)
+    leaves(api, lambda: len(refused) > 2, lambda: put_back(api))
+    [replica] = status(api)["replicas"]
+    assert serves(api) and not replica.get("heldAt") and copies(api)
 
 
 def test_a_job_that_is_deleted_has_nobody_after_it_either() -> None:
@@ -164,6 +192,14 @@ def test_a_job_that_is_deleted_has_nobody_after_it_either() -> None:
         with api.directly_connected() as client:
             client.delete(f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs/web-runner", uid=found["metadata"]["uid"], propagation="Background")
     leaves(api, lambda: copied(api), deleted)
+    assert serves(api)
+
+
+@pytest.mark.parametrize("queue", [QUEUE, {}], ids=["queue", "no-queue"])
+def test_so_has_one_that_somebody_suspends(queue: dict[str, str]) -> None:
+    """To pause it, or Kueue where it manages Jobs without its label too."""
+    api = given(queue)
+    leaves(api, lambda: copied(api), lambda: put_back(api))
     assert serves(api)
 
 
@@ -230,7 +266,7 @@ def test_an_exchange_goes_back_too_that_was_begun_and_waits_before_its_set_is_fr
         lost.append(api.clock.now.timestamp())
     api.before_call.append(edited)
     with api.connected() as client:
-        assert engine(api, client, leaving=lambda: bool(lost)).run() == JOB_TERMINATED and lost
+        assert engine(api, client, leaving=lambda: bool(lost)).run() == JOB_REFUSED and lost
     api.faults.unready.clear()
     api.settle()
     pod = api.find("pods", NAMESPACE, f"{SET}-1")
@@ -245,7 +281,9 @@ def test_an_exchange_that_waits_for_another_replica_goes_back() -> None:
         put_back(api)
         api.faults.unready.add(f"{SET}-0")
         api.settle()
-    leaves(api, lambda: step_of(api, 1) == "swapping", not_ready)
+    leaves(api, lambda: step_of(api, 1) == "swapping", not_ready, JOB_REFUSED)
+    # To the end, and not in a queue's next turn: what is over is said to be over.
+    assert status(api)["phase"] == "Failed" and "not exchanged yet, goes back" in status(api)["message"]
     # Its controller creates it when the one before it is Ready.
     api.faults.unready.clear()
     api.settle()

@@ -280,6 +280,27 @@ def test_a_request_that_is_deleted_in_the_foreground_is_put_back_first(played: C
 
 
 @hand()
+def job_suspension(application: Stubborn, told: dict[str, Any]) -> None:
+    application.told_to_stop()
+    namespace = application.namespace
+    namespace.kubectl("patch", "job", f"{NAME}-runner", "--type=merge", "--patch", '{"spec": {"suspend": true}}')
+    until("its pod is gone", lambda: not namespace.names("pods", "-l", f"job-name={NAME}-runner"), _SECONDS)
+    application.ready()
+    told["claim"], told["left"] = application.claim_uids()["data-app-0"], namespace.nothing_left()
+    told["status"] = namespace.volresize("status", NAME).stdout
+    resumed = namespace.volresize("resume", NAME, "--no-wait")
+    assert resumed.returncode == 0, resumed.stderr
+
+
+@pytest.mark.row("job-suspended")
+def test_a_job_that_is_suspended_while_its_pod_stops_lets_the_replica_serve_until_it_is_resumed(played: Callable[[Hand], Played]) -> None:
+    end = played(job_suspension)
+    assert end.told["claim"] == end.uids["data-app-0"] and not [left for left in end.told["left"] if "pod" in left]
+    assert "no Job works on it" in end.told["status"] and "kubectl volresize resume" in end.told["status"]
+    demand_complete(end)
+
+
+@hand()
 def namespace_deletion(application: Stubborn, told: dict[str, Any]) -> bool:
     application.told_to_stop()
     application.namespace.kubectl("delete", "namespace", application.namespace.name, "--timeout=110s")

@@ -195,12 +195,16 @@ def test_a_job_that_is_deleted_has_nobody_after_it_either() -> None:
     assert serves(api)
 
 
+@pytest.mark.row("job-suspended")
 @pytest.mark.parametrize("queue", [QUEUE, {}], ids=["queue", "no-queue"])
 def test_so_has_one_that_somebody_suspends(queue: dict[str, str]) -> None:
     """To pause it, or Kueue where it manages Jobs without its label too."""
     api = given(queue)
     leaves(api, lambda: copied(api), lambda: put_back(api))
     assert serves(api)
+    with api.connected() as client:
+        assert run(api, client, identity="runner-2", job="web-runner-2") == JOB_DONE
+    demand_migrated(api, {"data": "500Mi"})
 
 
 def test_so_has_one_that_is_being_deleted() -> None:

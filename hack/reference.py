@@ -60,7 +60,7 @@ EVENTS = {
     "StatefulSetFrozen": "The exchange of the replica's claims begins.",
     "StatefulSetRecreated": "The exchange has ended; the replica starts.",
     "ReplicaCompleted": "The replica is Ready on its new volumes; says how long it was not.",
-    "ReplicaReleased": "The Job was put back into its queue, suspended or deleted: the replica was let go, starts on the volumes that it has, and is stopped again later.",
+    "ReplicaReleased": "The Job was put back into its queue, suspended or deleted: the replica goes back to serving, and is stopped again later.",
     "ReplicaUndone": "The replica runs on its old volumes, and nothing of the attempt is left.",
     "MigrationCompleted": "All replicas run on their new volumes.",
     "MigrationStopped": "Something is in the way: the replica at work is put back, then the migration ends.",

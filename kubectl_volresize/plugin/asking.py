@@ -134,7 +134,7 @@ def new_request(verb: str, **args: Any) -> Asked:
 
 def _write(place: Place, migration: Object, asked: Asked, dry_run: str, spec: Object) -> tuple[Object, Asked, Change]:
     name = migration["metadata"]["name"]
-    standing = _standing(migration)
+    standing = pending_request(migration)
     if standing is not None and (standing.verb, standing.args) == (asked.verb, asked.args):
         migration = amended(place, migration, spec, dry_run) if spec else migration
         return migration, standing, Change(migration, f"{asked.verb} requested already")
@@ -145,7 +145,7 @@ def _write(place: Place, migration: Object, asked: Asked, dry_run: str, spec: Ob
     return written, asked, Change(written, done(f"{asked.verb} requested", dry_run))
 
 
-def _standing(migration: Object) -> Asked | None:
+def pending_request(migration: Object) -> Asked | None:
     """The request that is not answered, else the one that is being carried out."""
     record = record_of(migration)
     under_way = record.open_request

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from ..errors import ApiError, NotFound, Unreachable, VolresizeError
 from ..kube import paths
 from ..model.objects import Pod, View
+from .asking import pending_request
 from .job import at_work, job_end, queued, restart_command, runner_jobs, runner_pods, waiting_for
 from .outcome import outcome
 from .place import Place
@@ -97,8 +98,9 @@ def tail(place: Place, name: str) -> Iterator[Item]:
 def ended(place: Place, name: str, migration: Object | None, jobs: list[View]) -> Outcome | None:
     """How the migration ended; None while it is not over."""
     over = outcome(place, migration) if migration is not None else None
-    # One that is over may have a Job that a queue keeps from ending; nothing of it is still to come.
-    if at_work(jobs) and not (over is not None and queued(jobs[-1])):
+    # One that is over may have a Job that a queue keeps from ending. Nothing of it is still to come, unless somebody has asked for more.
+    asked = migration is not None and pending_request(migration) is not None
+    if at_work(jobs) and (over is None or asked or not queued(jobs[-1])):
         return None
     end = job_end(jobs[-1]) if jobs else None
     if migration is None:

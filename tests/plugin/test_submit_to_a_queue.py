@@ -208,6 +208,17 @@ def test_what_is_over_is_not_watched_until_a_queue_lets_its_job_end(queued: Fake
     assert said.code == 5 and "Failed (Resumable): the disk is full" in said.err + said.out
 
 
+@pytest.mark.parametrize("command", [("status", "--watch"), ("logs", "--follow")])
+def test_what_was_over_and_is_resumed_is_watched_while_its_job_waits(queued: FakeApi, plugin: Plugin, command: tuple[str, str]) -> None:
+    at_work(queued)
+    failed = [{"type": "Ready", "status": "False", "reason": "Resumable", "message": "full", "lastTransitionTime": "2026-01-01T00:00:00Z"}]
+    set_status(queued, labels.PLURAL, migration(queued), phase="Failed", message="the disk is full", conditions=failed)
+    end_job(queued, "web-runner", "Failed")
+    assert plugin("resume", "web", "--no-wait").code == 0 and job(queued, "web-runner-2")["spec"]["suspend"]
+    said = plugin(command[0], "web", command[1], "--timeout", "2")
+    assert said.code == 124 and "waiting in queue" in said.err + said.out
+
+
 @pytest.mark.parametrize(("step", "intent"), [("holding", {}), ("swapping", {}), ("swapping", {"step": "freeze"}), ("thawing", {"step": "freeze"})])
 def test_of_a_replica_that_stays_stopped_in_the_queue_it_is_said_how_that_ends(queued: FakeApi, plugin: Plugin, step: str, intent: object) -> None:
     """Its runner was killed, and could not let go of it."""

@@ -18,7 +18,7 @@ from .replica_steps import COPYING, HOLDING
 from .steps import NORMAL, Decision, Done, LetGo, RemovePod, Step, Stop, Wait
 from .swap_steps import BeginSwap, Release
 from .undo_steps import Unfreeze
-from .views import views
+from .views import not_to_be_released_beside
 
 _LOST = "the Job was suspended or deleted"
 
@@ -78,6 +78,13 @@ def may_hold(record: Record) -> bool:
     return current is not None and record.replica(current).step in (HOLDING, swap.SWAPPING)
 
 
+def left_stopped(record: Record) -> int | None:
+    """The replica that stays stopped if the last runner was killed, and could let go of nothing; until the next one comes."""
+    current = record.current_replica
+    stopped = current is not None and record.replica(current).held_at and (may_hold(record) or swap.set_may_be_away(record))
+    return current if stopped else None
+
+
 def cannot_wait(record: Record) -> bool:
     """Whether there is something that should not wait for a pod that comes in hours: a replica may be stopped, what was begun is being put back, or
     all is over but the last words."""
@@ -89,18 +96,16 @@ def next_without_place(cluster: Cluster, record: Record, request: Request, forwa
     and stops it again. An exchange is ended, which takes about a second, unless it waits for something; so is one that is next. Done when the runner
     can leave. `forward`: what would be next otherwise."""
     current = record.current_replica
-    if record.terminal or record.stopping or isinstance(forward, BeginSwap):
+    if current is None or record.terminal or record.stopping or isinstance(forward, BeginSwap):
         return forward
-    if current is None:
-        return Done("nothing is held")
     if record.replica(current).step == swap.SWAPPING:
         waits = isinstance(forward, Wait) and forward.kind == "swap-others"
         return Stop("Resumable", f"{_LOST}; replica {current}, not exchanged yet, goes back ({forward})") if waits else forward
     pod, known = cluster.pods.get(current), record.replica(current)
-    volumes = (rollback.turned_views if record.rollback else views)(cluster, record, request, current)
+    volumes = rollback.views_on_its_way(cluster, record, request, current)
     if pod is not None and pod.held:
-        # Released beside a claim that is not as recorded it could start on an empty one: what to do then is known to the way that it was on.
-        return Release.of(current, pod) if all(view.on_original_claim for view in volumes if view.entry.old_claim_uid) else forward
+        # What to do otherwise is known to the way that it was on.
+        return forward if not_to_be_released_beside(volumes) else Release.of(current, pod)
     if not known.held_at:
         return Done("nothing is held")
     never_stopped = pod is not None and pod.uid == known.pod_uid and not pod.terminating

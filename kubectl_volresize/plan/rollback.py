@@ -141,6 +141,11 @@ def turned_views(cluster: Cluster, record: Record, request: Request, ordinal: in
     return views(cluster, record, turned_request(cluster, record, request, ordinal), ordinal)
 
 
+def views_on_its_way(cluster: Cluster, record: Record, request: Request, ordinal: int) -> tuple[VolumeView, ...]:
+    """The replica's volumes as the migration sees them, or the rollback that it is in."""
+    return (turned_views if record.rollback else views)(cluster, record, request, ordinal)
+
+
 def _next_for_replica(cluster: Cluster, record: Record, request: Request, ordinal: int) -> Decision:
     turned = turned_request(cluster, record, request, ordinal)
     volumes = views(cluster, record, turned, ordinal)

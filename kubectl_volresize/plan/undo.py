@@ -11,14 +11,14 @@ from .rollback_steps import LeaveReplica
 from .steps import AskHuman, Decision, KeepVolume, RemovePod, Stop, Wait
 from .swap_steps import DeleteTemporaryClaim, Release
 from .undo_steps import UNDONE, EndStopped, ForgetReplica, GiveUpVolume, Unfreeze, phase_of
-from .views import VolumeView, views
+from .views import VolumeView, not_to_be_released_beside
 
 
 def next_for_undo(cluster: Cluster, record: Record, request: Request, reason: str, message: str) -> Decision:
     """Until nothing of the current replica's attempt is left, then EndStopped."""
     current = record.current_replica
     if current is not None and not _stands(record, current):
-        volumes = (rollback.turned_views if record.rollback else views)(cluster, record, request, current)
+        volumes = rollback.views_on_its_way(cluster, record, request, current)
         if swap.past_return(cluster, record, current, volumes):
             # Forward is the shorter way to a safe point.
             forward = _forward(cluster, record, request, current)
@@ -47,7 +47,7 @@ def _let_go(cluster: Cluster, ordinal: int, volumes: tuple[VolumeView, ...]) -> 
         remaining = statefulset.finalizers_without(labels.FREEZE_FINALIZER)
         return Unfreeze(statefulset.uid, statefulset.resource_version, remaining)
     if pod is not None and pod.held:
-        if strange := [view for view in volumes if view.entry.old_claim_uid and not view.on_original_claim]:
+        if strange := not_to_be_released_beside(volumes):
             return AskHuman(f"pod {pod.name} is held, but its claim {strange[0].entry.old_claim} is not as recorded: "
                             "released, it could start on an empty one")
         return Release.of(ordinal, pod)

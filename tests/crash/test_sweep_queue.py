@@ -8,57 +8,48 @@ from dataclasses import replace
 
 import pytest
 from builders import NAMESPACE, SET
-from fake_api import RANDOM, FakeApi, Object
+from fake_api import RANDOM, FakeApi
+from queued_job import QUEUE, create_job, let_go_on, put_back, runner_job
 from running import Killed, engine
 from sweep import Strike, Sweeping, Trouble, Way
-from troubles import cancel, delete_request
+from troubles import cancel, delete_request, die_later, turn_away
 from ways import ends_of, fresh, of_one_pod, rolled_back, turned
 
 from kubectl_volresize.errors import JOB_TERMINATED
 from kubectl_volresize.kube.client import Client
 from kubectl_volresize.model import labels
 from kubectl_volresize.model.labels import PLURAL
-from kubectl_volresize.model.request import from_spec
-from kubectl_volresize.plan.manifests import job_values
-from kubectl_volresize.templates import render
-
-_JOB = f"{SET}-runner"
-
-
-def _job(api: FakeApi) -> Object | None:
-    return api.find("jobs", NAMESPACE, _JOB)
 
 
 def _may_run(api: FakeApi) -> bool:
     """Otherwise its pod is asked to end."""
-    job = _job(api)
+    job = runner_job(api)
     return job is not None and not job["spec"]["suspend"]
 
 
-def _let_go_on(api: FakeApi) -> None:
-    job, migration = _job(api), api.find(PLURAL, NAMESPACE, SET)
-    if job is None and migration is not None:
-        job = api.rest.post("jobs", render("job", **job_values(from_spec(migration["spec"]), SET, NAMESPACE, 1, {labels.QUEUE: "batch"})))
-    if job is not None:
-        api.rest.change("jobs", job, lambda new: new["spec"].update(suspend=False))
+def _has_a_place(api: FakeApi) -> None:
+    migration = api.find(PLURAL, NAMESPACE, SET)
+    if migration is None:
+        return
+    if runner_job(api) is None:
+        create_job(api, migration, QUEUE)
+    let_go_on(api)
 
 
 def _put_back(api: FakeApi) -> None:
-    job = _job(api)
-    if job is not None:
-        api.rest.change("jobs", job, lambda new: new["spec"].update(suspend=True))
+    if runner_job(api) is not None:
+        put_back(api)
 
 
 def _delete(api: FakeApi) -> None:
-    job = _job(api)
+    job = runner_job(api)
     if job is not None:
         api.rest.remove("jobs", job)
 
 
 def _runner(api: FakeApi, client: Client, identity: str) -> int:
     """Of a Job that the queue has let go on. One that leaves has nobody after it for as long as the queue likes."""
-    if api.find(PLURAL, NAMESPACE, SET) is not None:
-        _let_go_on(api)
+    _has_a_place(api)
     code = engine(api, client, identity=identity, leaving=lambda: not _may_run(api)).run()
     if code == JOB_TERMINATED:
         api.settle()
@@ -77,7 +68,7 @@ def _stopped(api: FakeApi) -> list[str]:
 def _queued(way: Way) -> Way:
     def begin(api: FakeApi) -> None:
         way.begin(api)
-        _let_go_on(api)
+        _has_a_place(api)
 
     return replace(way, name=f"{way.name}-queued", begin=begin, runner=_runner)
 
@@ -98,13 +89,7 @@ def _lost(lose: Loss, then: Callable[[FakeApi, random.Random], None] = lambda ap
 
 
 def _dies_soon(api: FakeApi, draw: random.Random) -> None:
-    at, hooks = len(api.calls) + draw.choice((1, 2, 3, 5, 8, 13, 21)), draw.choice((api.before_call, api.after_call))
-
-    def dies(number: int, verb: str, path: str) -> None:
-        if number == at:
-            raise Killed
-
-    hooks.append(dies)
+    die_later(api, draw, (1, 2, 3, 5, 8, 13, 21))
 
 
 def _loses_it_again(api: FakeApi, draw: random.Random) -> None:
@@ -117,20 +102,11 @@ def _loses_it_again(api: FakeApi, draw: random.Random) -> None:
     api.before_call.append(again)
 
 
-def _turns(turn: Loss) -> Callable[[FakeApi, random.Random], None]:
-    def then(api: FakeApi, draw: random.Random) -> None:
-        found = api.find(PLURAL, NAMESPACE, SET)
-        if found is not None and found["metadata"].get("finalizers"):
-            turn(api)
-
-    return then
-
-
 _LOST = tuple(Trouble(word, _lost(lose)) for word, lose in _LOSSES)
 _LOST_AND_DIES = tuple(Trouble(f"{word}-and-dies", _lost(lose, _dies_soon)) for word, lose in _LOSSES)
 _LOST_TWICE = tuple(Trouble(f"{word}-twice", _lost(lose, _loses_it_again)) for word, lose in _LOSSES)
-_LOST_AND_TURNED = (Trouble("put-back-and-cancelled", _lost(_put_back, _turns(cancel))),
-                    Trouble("put-back-and-deleted", _lost(_put_back, _turns(delete_request))))
+_LOST_AND_TURNED = (Trouble("put-back-and-cancelled", _lost(_put_back, lambda api, draw: turn_away(api, cancel))),
+                    Trouble("put-back-and-deleted", _lost(_put_back, lambda api, draw: turn_away(api, delete_request))))
 
 _SMALL = [fresh(1, 1), fresh(2, 1), of_one_pod(fresh(1, 2, "Parallel"))]
 _WAYS = [*_SMALL, rolled_back(fresh(1, 1)), fresh(2, 1, "OrderedReady", RANDOM, 2)]

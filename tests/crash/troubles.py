@@ -39,8 +39,9 @@ def _die(api: FakeApi, draw: random.Random) -> None:
     raise Killed
 
 
-def _die_twice(api: FakeApi, draw: random.Random) -> None:
-    at = len(api.calls) + draw.choice((1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233))
+def die_later(api: FakeApi, draw: random.Random, calls: tuple[int, ...]) -> None:
+    """Before or after a call that is one of so many away."""
+    at = len(api.calls) + draw.choice(calls)
     hooks = draw.choice((api.before_call, api.after_call))
 
     def again(number: int, verb: str, path: str) -> None:
@@ -48,6 +49,10 @@ def _die_twice(api: FakeApi, draw: random.Random) -> None:
             raise Killed
 
     hooks.append(again)
+
+
+def _die_twice(api: FakeApi, draw: random.Random) -> None:
+    die_later(api, draw, (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233))
     raise Killed
 
 
@@ -65,13 +70,17 @@ def cancel(api: FakeApi) -> None:
         ask(api, "cancel", request_id="00000001")
 
 
+def turn_away(api: FakeApi, turn: Callable[[FakeApi], None]) -> None:
+    """Once it was taken up: before, it is gone at once, and all that may stay is a Lease of a Job that is over, which everybody may take."""
+    found = api.find("volumeresizes", NAMESPACE, SET)
+    if found is not None and found["metadata"].get("finalizers"):
+        turn(api)
+
+
 def _die_and(turn: Callable[[FakeApi], None]) -> Strike:
     """Its user turns away while no runner lives."""
     def strike(api: FakeApi, draw: random.Random) -> None:
-        found = api.find("volumeresizes", NAMESPACE, SET)
-        # Before it was taken up it is gone at once, and all that may stay is a Lease of a Job that is over, which everybody may take.
-        if found is not None and found["metadata"].get("finalizers"):
-            turn(api)
+        turn_away(api, turn)
         raise Killed
 
     return strike

@@ -75,7 +75,9 @@ def nothing_changes(application: Application) -> Iterator[None]:
         return first if application.namespace.versions() == first else None
     before = until("nobody writes any more", still)
     yield
-    assert application.namespace.versions() == before
+    after = application.namespace.versions()
+    changed = sorted(key for key in {**before, **after} if before.get(key) != after.get(key))
+    assert not changed, f"changed: {changed}"
 
 
 def record(name: str, asked: tuple[str, ...], recorder: Recorder, found: tuple[Finding, ...], namespace: Namespace) -> None:
@@ -107,7 +109,7 @@ def test_what_a_kubelet_writes_is_not_taken_for_a_change_of_ours(application: Ap
 @pytest.mark.cluster
 @pytest.mark.parametrize("what", ["pod/app-0", "statefulset/app", "persistentvolumeclaim/data-app-0", "serviceaccount/default"])
 def test_a_change_of_ours_is_seen(application: Application, what: str) -> None:
-    with pytest.raises(AssertionError), nothing_changes(application):
+    with pytest.raises(AssertionError, match=f"changed: .*'{what.partition('/')[2]}'"), nothing_changes(application):
         patch(application, what, {"metadata": {"annotations": {"example.test/touched": "yes"}}})
     patch(application, what, {"metadata": {"annotations": {"example.test/touched": None}}})
 

@@ -198,11 +198,15 @@ def test_what_is_done_is_not_waited_for_until_a_queue_lets_its_job_end(queued: F
     assert said.code == 0 and "is Cancelled, cancel done" in said.err + said.out
 
 
+def has_failed(api: FakeApi) -> None:
+    at_work(api)
+    failed = [{"type": "Ready", "status": "False", "reason": "Resumable", "message": "full", "lastTransitionTime": "2026-01-01T00:00:00Z"}]
+    set_status(api, labels.PLURAL, migration(api), phase="Failed", message="the disk is full", conditions=failed)
+
+
 @pytest.mark.parametrize("command", [("status", "--watch"), ("logs", "--follow")])
 def test_what_is_over_is_not_watched_until_a_queue_lets_its_job_end(queued: FakeApi, plugin: Plugin, command: tuple[str, str]) -> None:
-    at_work(queued)
-    failed = [{"type": "Ready", "status": "False", "reason": "Resumable", "message": "full", "lastTransitionTime": "2026-01-01T00:00:00Z"}]
-    set_status(queued, labels.PLURAL, migration(queued), phase="Failed", message="the disk is full", conditions=failed)
+    has_failed(queued)
     put_back(queued)
     said = plugin(command[0], "web", command[1], "--timeout", "2")
     assert said.code == 5 and "Failed (Resumable): the disk is full" in said.err + said.out
@@ -210,9 +214,7 @@ def test_what_is_over_is_not_watched_until_a_queue_lets_its_job_end(queued: Fake
 
 @pytest.mark.parametrize("command", [("status", "--watch"), ("logs", "--follow")])
 def test_what_was_over_and_is_resumed_is_watched_while_its_job_waits(queued: FakeApi, plugin: Plugin, command: tuple[str, str]) -> None:
-    at_work(queued)
-    failed = [{"type": "Ready", "status": "False", "reason": "Resumable", "message": "full", "lastTransitionTime": "2026-01-01T00:00:00Z"}]
-    set_status(queued, labels.PLURAL, migration(queued), phase="Failed", message="the disk is full", conditions=failed)
+    has_failed(queued)
     end_job(queued, "web-runner", "Failed")
     assert plugin("resume", "web", "--no-wait").code == 0 and job(queued, "web-runner-2")["spec"]["suspend"]
     said = plugin(command[0], "web", command[1], "--timeout", "2")

@@ -9,16 +9,12 @@ from typing import Any
 import pytest
 from builders import NAMESPACE, SET, submit, three_replicas
 from fake_api import FakeApi, Refusal
+from queued_job import QUEUE, create_job, let_go_on, put_back, runner_job
 from running import Killed, ask, demand_migrated, demand_nothing_lost, engine, once_when, run, status, step_of
 
 from kubectl_volresize.errors import JOB_DONE, JOB_REFUSED, JOB_TERMINATED
 from kubectl_volresize.model import labels
-from kubectl_volresize.plan.manifests import job_values
-from kubectl_volresize.model.request import from_spec
-from kubectl_volresize.templates import render
 
-QUEUE = {labels.QUEUE: "batch"}
-GRACE = 120  # seconds between the request to end and the end, templates/job.yaml.j2
 SWEPT = range(0, 240, 8)  # calls after the hold; the exchange comes in them, and the end
 
 
@@ -26,19 +22,9 @@ def given(queue: dict[str, str] = QUEUE, replicas: int = 1, mode: str = "ReadWri
     """A migration whose Job the queue let go on."""
     api = replace(three_replicas(replicas=replicas), access_mode=mode).build()
     migration = submit(api, {"data": "500Mi"}, **spec)
-    job = api.rest.post("jobs", render("job", **job_values(from_spec(migration["spec"]), SET, NAMESPACE, 1, queue)))
-    let_go_on(api, job["metadata"]["name"])
+    create_job(api, migration, queue)
+    let_go_on(api)
     return api
-
-
-def let_go_on(api: FakeApi, name: str = "web-runner", suspend: bool = False) -> None:
-    found = api.find("jobs", NAMESPACE, name)
-    assert found is not None
-    api.rest.change("jobs", found, lambda new: new["spec"].update(suspend=suspend))
-
-
-def put_back(api: FakeApi) -> None:
-    let_go_on(api, suspend=True)
 
 
 def serves(api: FakeApi) -> bool:
@@ -254,10 +240,12 @@ def test_a_lease_that_somebody_touched_keeps_no_replica_stopped() -> None:
 def test_an_exchange_goes_back_too_that_was_begun_and_waits_before_its_set_is_frozen() -> None:
     """Somebody edited the set just then, so that it was not; and another replica is not Ready any more."""
     api = given(replicas=2)
-    lost: list[float] = []
+    job, lost = runner_job(api), []
+    assert job is not None
+    grace = job["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
 
     def edited(number: int, verb: str, path: str) -> None:
-        if lost and api.clock.now.timestamp() > lost[0] + GRACE:
+        if lost and api.clock.now.timestamp() > lost[0] + grace:
             raise Killed
         if lost or verb != "patch" or not path.split("?")[0].endswith(f"/statefulsets/{SET}") or step_of(api, 1) != "swapping":
             return

@@ -15,6 +15,7 @@ from kubectl_volresize.model import labels
 from kubectl_volresize.model.objects import Object
 
 _T = TypeVar("_T")
+_SAY_HOW_IT_IS = ("Pod", "StatefulSet", "PodDisruptionBudget")
 _SECONDS = 120  # until something that must come counts as not coming
 # The volume of a temporary claim that never existed: what makes a volume that is only reserved Released, so that its provisioner removes it.
 _NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -31,8 +32,8 @@ def until(what: str, seen: Callable[[], _T | None], seconds: float = _SECONDS) -
 
 
 def _version(one: Object) -> str:
-    """Of a migration all, its status is ours."""
-    if "status" not in one or one["kind"] == labels.KIND:
+    """Of what says by itself how the application is, all but that."""
+    if one["kind"] not in _SAY_HOW_IT_IS:
         return str(one["metadata"]["resourceVersion"])
     metadata = {key: value for key, value in one["metadata"].items() if key not in ("resourceVersion", "managedFields")}
     return json.dumps({**one, "metadata": metadata, "status": None}, sort_keys=True)

@@ -8,7 +8,7 @@ import click
 
 from ...errors import Forbidden, UsageError
 from ...model import labels
-from ...plan import leave, swap
+from ...plan.leave import left_stopped
 from .. import result
 from ..asking import being_deleted, record_of
 from ..completion import targets
@@ -78,10 +78,9 @@ def _with_its_runner(place: Place, migration: result.Object) -> result.Details:
 
 def _until_then(place: Place, migration: result.Object) -> tuple[str, ...]:
     """What should not wait for a place in a queue: a runner that was killed has let go of nothing."""
-    record, end_it = record_of(migration), place.command("cancel", f"vr/{migration['metadata']['name']}")
+    stopped, end_it = left_stopped(record_of(migration)), place.command("cancel", f"vr/{migration['metadata']['name']}")
     if being_deleted(migration):
         return (f"It is being deleted, which ends only when its Job goes on; to end it now, in no queue: {end_it}",)
-    current = record.current_replica
-    if current is None or not record.replica(current).held_at or not (leave.may_hold(record) or swap.set_may_be_away(record)):
+    if stopped is None:
         return ()
-    return (f"Replica {current} is stopped until then, if its last runner was killed; to end that now, in no queue: {end_it}",)
+    return (f"Replica {stopped} is stopped until then, if its last runner was killed; to end that now, in no queue: {end_it}",)
